@@ -1,0 +1,53 @@
+"""Intents: what must leave. Written by an operation in its unit of work, taken by a door once the log has sealed it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from issuer.store.states import Door, IntentState
+from issuer.store.tables import audit_record, intent, log_tree
+from issuer.store.unit import Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    id: int
+    kind: str
+    subject: str
+    payload: dict[str, Any]
+
+
+def emit(unit: Unit, door: Door, kind: str, subject: str, payload: dict[str, Any], record_id: int) -> int:
+    """Write an intent that may leave once the audit record is sealed in the log; return its id."""
+    values = {"door": door, "kind": kind, "subject": subject, "payload": payload, "record_id": record_id}
+    statement = insert(intent).values(**values, state=IntentState.OPEN, at=unit.now)
+    return int(unit.connection.execute(statement.returning(intent.c.id)).scalar_one())
+
+
+def due(connection: Connection, door: Door, limit: int = 100) -> list[Intent]:
+    """The open intents of a door whose record lies in the published log, oldest first."""
+    published = select(log_tree.c.published).scalar_subquery()
+    statement = (
+        select(intent)
+        .join(audit_record, audit_record.c.id == intent.c.record_id)
+        .where(intent.c.door == door, intent.c.state == IntentState.OPEN, audit_record.c.place < published)
+        .order_by(intent.c.id)
+        .limit(limit)
+    )
+    return _intents(connection.execute(statement).all())
+
+
+def get(connection: Connection, intent_id: int) -> Intent:
+    return _intents(connection.execute(select(intent).where(intent.c.id == intent_id)).all())[0]
+
+
+def move(unit: Unit, intent_id: int, old: IntentState, new: IntentState) -> bool:
+    """Move an intent from one state to another; False if another process moved it first."""
+    statement = update(intent).where(intent.c.id == intent_id, intent.c.state == old).values(state=new)
+    return unit.connection.execute(statement).rowcount == 1
+
+
+def _intents(rows: Sequence[Row[Any]]) -> list[Intent]:
+    return [Intent(id=row.id, kind=row.kind, subject=row.subject, payload=row.payload) for row in rows]

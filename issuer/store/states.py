@@ -1,0 +1,98 @@
+"""The states of everything that moves, each with the transition that leads out of it.
+
+Two parts of the house may read the same row (an operation decides, a door acts), so the words are here, below both.
+"""
+
+from enum import StrEnum
+
+
+class WalletState(StrEnum):
+    CHALLENGED = "challenged"  # a challenge waits for its signature -> registered
+    REGISTERED = "registered"  # control is proven, the chain is told -> verified
+    VERIFIED = "verified"  # the verified bit is final on chain
+
+
+class DepositState(StrEnum):
+    CREDITED = "credited"  # the money is the customer's
+    SUSPENSE = "suspense"  # nobody's: no registered account matches -> returning
+    RETURNING = "returning"  # a RETURN payout carries it -> returned, or back to suspense
+    RETURNED = "returned"
+
+
+class OrderState(StrEnum):
+    REQUESTED = "requested"  # waits for a second person -> approved | rejected | cancelled
+    APPROVED = "approved"  # waits for a verified wallet and for money -> reserved | cancelled
+    RESERVED = "reserved"  # the customer's money is in flight, no batch yet -> batched
+    BATCHED = "batched"  # its batch says how far it is -> final | failed
+    FINAL = "final"  # a final mint event carries it
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"  # a final fault of the recipient; the money went back to the customer
+
+
+class BatchState(StrEnum):
+    FUNDING = "funding"  # a MINT payout moves its sum to the reserve -> funded
+    FUNDED = "funded"  # the bank has booked it -> attested
+    ATTESTED = "attested"  # a signed report includes it; the mint may be sent -> final | funded
+    FINAL = "final"
+
+
+class RedemptionState(StrEnum):
+    PAYABLE = "payable"  # the burn is final -> instructed | held
+    HELD = "held"  # no account to pay to, or a named reason -> payable
+    INSTRUCTED = "instructed"  # a payout carries it -> paid | returned
+    RETURNED = "returned"  # the money came back -> instructed, to a corrected account
+    PAID = "paid"  # -> returned, if the bank sends the money back
+
+
+class PayoutKind(StrEnum):
+    MINT = "MINT"  # collection to reserve: a batch's sum; raises credited
+    UNFUND = "UNFUND"  # reserve to collection: a failed order's sum; lowers credited
+    REDEEM = "REDEEM"  # reserve to the customer: par less fee; raises paid
+    REFUND = "REFUND"  # collection to the customer: money not yet minted
+    RETURN = "RETURN"  # collection to the sender: money that is nobody's
+
+
+class PayoutState(StrEnum):
+    ORDERED = "ordered"  # the document is stored -> instructed
+    INSTRUCTED = "instructed"  # its file lies in the bank's folder -> accepted | rejected
+    ACCEPTED = "accepted"  # the bank took it -> paid
+    PAID = "paid"  # the debit is booked -> returned
+    REJECTED = "rejected"  # the bank refused it and moved nothing
+    RETURNED = "returned"  # booked back on the account it left from
+
+
+class ReportState(StrEnum):
+    REQUESTED = "requested"  # bank and auditor are asked -> attested | refused
+    ATTESTED = "attested"  # signed by the quorum; the sender may post it -> final
+    FINAL = "final"  # the feed holds it, finally
+    REFUSED = "refused"
+
+
+class IntentState(StrEnum):
+    OPEN = "open"  # waits for its place in the log, then for its door -> bound
+    BOUND = "bound"  # a stored transaction or document carries it -> done | open
+    DONE = "done"
+    VOID = "void"  # given up before anything left
+
+
+class FactState(StrEnum):
+    NEW = "new"  # brought in by a door -> applied
+    APPLIED = "applied"
+
+
+class TransactionState(StrEnum):
+    SIGNED = "signed"  # its bytes are stored; sent, and sent again until its nonce is final -> final
+    FINAL = "final"
+
+
+class Outcome(StrEnum):
+    DONE = "done"  # our bytes are in a final block and succeeded
+    REVERTED = "reverted"  # our bytes are in a final block and failed
+    CANCELLED = "cancelled"  # the operator's self-transfer took the nonce
+    FOREIGN = "foreign"  # bytes that are not ours took the nonce
+
+
+class Door(StrEnum):
+    CHAIN = "chain"
+    BANK = "bank"

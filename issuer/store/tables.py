@@ -1,0 +1,409 @@
+"""Every table of the issuer, in the order of the house. Amounts are integers in units of 10^-6 CNH, or in fen where
+the column says so; times are seconds since 1970 UTC; addresses are EIP-55 text; hashes are 0x-hex text.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pk",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fk",
+        "ck": "%(table_name)s_%(constraint_name)s",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+# SQLite gives a row its number only when the key's type is exactly INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """The options that make an index partial, for both engines."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+# -- the unit of work
+
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", Text, primary_key=True),  # what this database is bound to: genesis, chain_id, token
+    Column("value", Text, nullable=False),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("key", Text, primary_key=True),  # bound for ever to the operation and the body below
+    Column("operation", Text, nullable=False),
+    Column("body_hash", Text, nullable=False),
+    Column("answer", JSON, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+intent = Table(
+    "intent",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("door", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("record_id", Id, ForeignKey("audit_record.id"), nullable=False),  # must have its place in the log
+    Column("state", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+Index("intent_waiting_idx", intent.c.door, intent.c.id, **only_where("state = 'open'"))
+
+fact = Table(
+    "fact",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("door", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    # The world may tell the same thing twice; it becomes a fact once.
+    UniqueConstraint("door", "key"),
+)
+Index("fact_new_idx", fact.c.id, **only_where("state = 'new'"))
+
+lock = Table(
+    "lock",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("scope", Text, nullable=False),  # minting | payouts
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("cleared_at", BigInteger),
+)
+# One lock for one cause: a repeated alarm does not bury the first.
+Index("lock_live_key", lock.c.scope, lock.c.code, unique=True, **only_where("cleared_at IS NULL"))
+
+
+# -- the audit log
+
+audit_record = Table(
+    "audit_record",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("body", LargeBinary, nullable=False),  # canonical JSON, RFC 8785
+    Column("subject", Text, nullable=False),
+    Column("place", BigInteger, unique=True),  # its index in the tree, once the integrator has given it
+)
+Index("audit_record_unplaced_idx", audit_record.c.id, **only_where("place IS NULL"))
+Index("audit_record_subject_idx", audit_record.c.subject)
+
+salt = Table(
+    "salt",
+    metadata,
+    Column("commitment", Text, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),  # erasing the row erases the person and keeps the proof
+    Column("value", Text, nullable=False),
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("size", BigInteger, primary_key=True),
+    Column("root", Text, nullable=False),
+    Column("note", Text, nullable=False),  # C2SP signed note
+    Column("at", BigInteger, nullable=False),
+)
+
+log_tree = Table(
+    "log_tree",
+    metadata,
+    Column("only", Integer, CheckConstraint("only = 1", name="one_row"), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),  # the compact range's hashes, 32 bytes each, left to right
+    Column("published", BigInteger, nullable=False),  # the size that lies, synced, in the log folder
+)
+
+
+# -- the books
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("book", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("balance", BigInteger, nullable=False),  # on the account's normal side
+    Column("version", BigInteger, nullable=False),  # the last entry that touched it
+    UniqueConstraint("book", "name"),
+    CheckConstraint("balance >= 0", name="not_negative"),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("book", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+posting = Table(
+    "posting",
+    metadata,
+    Column("entry_id", Id, ForeignKey("entry.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("account_id", Id, ForeignKey("account.id"), nullable=False),
+    Column("amount", BigInteger, nullable=False),  # debit positive, credit negative
+)
+Index("posting_account_idx", posting.c.account_id, posting.c.entry_id)
+
+holding = Table(
+    "holding",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("balance", BigInteger, nullable=False),
+    CheckConstraint("balance >= 0", name="not_negative"),
+)
+
+
+# -- operations
+
+customer = Table(
+    "customer",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("jurisdiction", Text, nullable=False),  # ISO 3166-1 alpha-2
+    Column("bank_account", Text, nullable=False, unique=True),  # registered in the customer's own name
+    Column("account_name", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+wallet = Table(
+    "wallet",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("customer_id", Id, ForeignKey("customer.id"), nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("standing", Boolean, nullable=False),  # what arrives is minted here without asking again
+    Column("at", BigInteger, nullable=False),
+)
+# A deposit can follow one standing instruction only.
+Index("wallet_standing_key", wallet.c.customer_id, unique=True, **only_where("standing"))
+
+deposit = Table(
+    "deposit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("fact_id", Id, ForeignKey("fact.id"), nullable=False, unique=True),
+    Column("reference", Text, nullable=False),  # the bank's own reference of the credit
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("sender_account", Text, nullable=False),
+    Column("sender_name", Text, nullable=False),
+    Column("customer_id", Id, ForeignKey("customer.id")),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("at", BigInteger, nullable=False),
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("reference", Text, nullable=False, unique=True),  # RFC 6962 root over the orders' ids, in order
+    Column("count", Integer, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("first", BigInteger, unique=True),  # the first order's number, once final
+    Column("at", BigInteger, nullable=False),
+)
+
+mint_order = Table(
+    "mint_order",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("commitment", Text, nullable=False, unique=True),  # the order's 32-byte id, a leaf of the reference
+    Column("customer_id", Id, ForeignKey("customer.id"), nullable=False),
+    Column("wallet", Text, ForeignKey("wallet.address"), nullable=False),
+    Column("value", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("batch_id", Id, ForeignKey("batch.id")),
+    Column("position", Integer),
+    Column("requested_by", Text, nullable=False),
+    Column("decided_by", Text),
+    Column("reason", Text),
+    Column("at", BigInteger, nullable=False),
+    UniqueConstraint("batch_id", "position"),
+)
+Index(
+    "mint_order_moving_idx",
+    mint_order.c.state,
+    mint_order.c.id,
+    **only_where("state IN ('requested', 'approved', 'reserved')"),
+)
+
+redemption = Table(
+    "redemption",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # the cumulative redeemed after the burn
+    Column("holder", Text, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("transaction_hash", Text, nullable=False),
+    Column("customer_id", Id, ForeignKey("customer.id")),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("deadline", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+payout = Table(
+    "payout",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("fee_fen", BigInteger, nullable=False),
+    Column("par", BigInteger, nullable=False),  # what it discharges, in units
+    Column("debtor_account", Text, nullable=False),
+    Column("creditor_account", Text, nullable=False),
+    Column("creditor_name", Text, nullable=False),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("at", BigInteger, nullable=False),
+)
+# One live payout for one cause: the second instruction is refused by the database itself.
+Index(
+    "payout_live_key",
+    payout.c.subject,
+    payout.c.kind,
+    unique=True,
+    **only_where("state NOT IN ('rejected', 'returned')"),
+)
+
+document = Table(
+    "document",
+    metadata,
+    Column("intent_id", Id, ForeignKey("intent.id"), primary_key=True),
+    Column("folder", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # fixed before the file is written: a crash writes the same bytes
+    UniqueConstraint("folder", "name"),
+)
+
+received = Table(
+    "received",
+    metadata,
+    Column("folder", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("digest", Text, nullable=False),  # SHA-256 of the bytes as they came
+    Column("at", BigInteger, nullable=False),
+)
+
+statement = Table(
+    "statement",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("opening_fen", BigInteger, nullable=False),
+    Column("closing_fen", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("last_notice", BigInteger, nullable=False),  # the books agree with it once this notice is applied
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("log_size", BigInteger, nullable=False),
+    Column("log_root", Text, nullable=False),
+    Column("fact_id", Id, nullable=False),  # the last fact taken before it was asked for
+    Column("reserve", BigInteger),
+    Column("paid", BigInteger),
+    Column("credited", BigInteger),
+    Column("as_of", BigInteger),
+    Column("signatures", JSON, nullable=False),  # {signer: signature}
+    Column("reason", Text),
+    Column("at", BigInteger, nullable=False),
+)
+# A second report is asked for only when the first is answered.
+Index("report_asked_key", report.c.state, unique=True, **only_where("state = 'requested'"))
+
+
+# -- the chain door
+
+signer = Table(
+    "signer",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("role", Text, nullable=False, unique=True),  # the key's one job
+    Column("next_nonce", BigInteger, nullable=False),
+    Column("halted", Text),  # why it stopped sending, until an operator resumes it
+)
+
+transaction = Table(
+    "transaction",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("signer", Text, ForeignKey("signer.address"), nullable=False),
+    Column("nonce", BigInteger, nullable=False),
+    Column("intent_id", Id, ForeignKey("intent.id"), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("gas", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("outcome", Text),
+    Column("mined_block", BigInteger),  # shown while it waits for finality; drives nothing
+    Column("at", BigInteger, nullable=False),
+    UniqueConstraint("signer", "nonce"),
+)
+# An intent belongs to one signed transaction until that nonce is final.
+Index("transaction_live_key", transaction.c.intent_id, unique=True, **only_where("state = 'signed'"))
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("transaction_id", Id, ForeignKey("transaction.id"), nullable=False),
+    Column("raw", Text, nullable=False),  # the signed bytes, stored before they are first sent
+    Column("max_fee", BigInteger, nullable=False),
+    Column("priority_fee", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("only", Integer, CheckConstraint("only = 1", name="one_row"), primary_key=True),
+    Column("number", BigInteger, nullable=False),  # the last block whose events are facts
+    Column("hash", Text, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("head", BigInteger, nullable=False),  # the newest block seen: shown only
+)

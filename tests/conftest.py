@@ -1,0 +1,44 @@
+"""Parts that every kind of test starts from: a clock that the test moves, and real stores of both kinds."""
+
+import random
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from pgserver.postgres_server import get_server
+
+from issuer.store.unit import Store
+from tests.clock import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real PostgreSQL server that ends with the tests."""
+    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
+    """An empty store with this version's schema, on each engine in turn; salts come from a seed."""
+    url = f"sqlite:///{tmp_path}/issuer.db" if request.param == "sqlite" else _database(request)
+    store = Store(url, clock, random_bytes=random.Random(1).randbytes)  # noqa: S311 - a seed, so that a test repeats
+    store.migrate()
+    yield store
+    store.close()
+
+
+def _database(request: pytest.FixtureRequest) -> str:
+    server: str = request.getfixturevalue("postgresql")
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return server.replace("postgresql://", "postgresql+psycopg://", 1).replace("/postgres?", f"/{name}?")

@@ -1,0 +1,45 @@
+"""The unit of work on both engines."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, select
+
+from issuer.errors import Misconfigured
+from issuer.store import tables
+from issuer.store.unit import Store
+from tests.clock import ManualClock
+
+
+def names(store: Store) -> list[str]:
+    with store.read() as connection:
+        return list(connection.scalars(select(tables.setting.c.name)))
+
+
+def test_a_unit_commits_all_of_it(store: Store) -> None:
+    with store.unit("write") as unit:
+        unit.connection.execute(insert(tables.setting).values(name="a", value="1"))
+        unit.connection.execute(insert(tables.setting).values(name="b", value="2"))
+    assert sorted(names(store)) == ["a", "b"]
+
+
+def test_an_error_leaves_nothing(store: Store) -> None:
+    with suppress(ZeroDivisionError), store.unit("write") as unit:
+        unit.connection.execute(insert(tables.setting).values(name="a", value="1"))
+        raise ZeroDivisionError
+    assert names(store) == []
+
+
+def test_the_schema_is_exactly_the_tables(store: Store) -> None:
+    store.check()
+    with store.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+
+
+def test_a_database_of_another_version_is_refused(tmp_path: Path, clock: ManualClock) -> None:
+    store = Store(f"sqlite:///{tmp_path}/empty.db", clock)
+    with pytest.raises(Misconfigured, match="schema none"):
+        store.check()
