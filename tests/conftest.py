@@ -10,6 +10,8 @@ import pytest
 from pgserver.postgres_server import get_server
 
 from issuer.store.unit import Store
+from tests.anvil import TestChain
+from tests.anvil import run as anvil_run
 from tests.clock import ManualClock
 
 
@@ -42,3 +44,10 @@ def _database(request: pytest.FixtureRequest) -> str:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
     return server.replace("postgresql://", "postgresql+psycopg://", 1).replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def anvil() -> Iterator[TestChain]:
+    """A real chain that mines when the test says so, and where three blocks make a transaction final."""
+    with anvil_run() as chain:
+        yield chain

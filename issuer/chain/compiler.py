@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from issuer.chain.files import replace
 from issuer.errors import Misconfigured
+from issuer.files import replace
 
 SOLC_VERSION = "0.8.37+commit.f401782d"
 
@@ -28,7 +28,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 SETTINGS: Mapping[str, Any] = {
     "evmVersion": "prague",
-    "optimizer": {"enabled": True, "runs": 10_000},
+    "optimizer": {"enabled": True, "runs": 200},
     "viaIR": True,
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }

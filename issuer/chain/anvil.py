@@ -1,0 +1,158 @@
+"""The local chain: Anvil from npm, its state kept in the home and opened again with the same genesis and finality.
+
+Anvil writes its state file in place, so a kill while it writes leaves half of one. A copy is therefore kept beside it,
+replaced only by a state that reads whole, and the chain reopens from whichever of the two is the newer whole one.
+"""
+
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from issuer.chain import rpc
+from issuer.chain.node import HttpNode, NodeError
+from issuer.errors import Misconfigured, Unreachable
+from issuer.files import replace
+
+CHAIN_ID = 31337
+BLOCK_TIME = 1  # seconds
+SAVE_INTERVAL = 1  # seconds
+
+# An epoch of one slot makes every block final once two more lie on it. The states kept for that many blocks let a
+# reopened chain answer at its finalized block at once.
+FINALITY = ("--slots-in-an-epoch", "1")
+_HISTORY = ("--preserve-historical-states", "--prune-history", "8")
+
+FAUCET_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
+"""The first account of Foundry's published test mnemonic: rich on every local chain, worthless anywhere else."""
+
+_START_SECONDS = 30
+
+
+class Anvil:
+    """One running Anvil process."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        """End it cleanly, so that it writes its state; returns when it has."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+
+
+class HomeChain:
+    """The local chain of one home."""
+
+    def __init__(self, folder: Path, executable: Path, port: int) -> None:
+        self._folder = folder
+        self._executable = executable
+        self._port = port
+        self._state = folder / "anvil.json"  # Anvil's own file
+        self._copy = folder / "anvil.whole.json"  # the last one that was seen whole
+        self._saved = 0  # modification time of the state last copied
+
+    def open(self) -> Anvil:
+        """Start the chain, a new one or where it stood. Raises Unreachable if it does not answer, Misconfigured."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._restore()
+        options = ["--block-time", str(BLOCK_TIME), "--chain-id", str(CHAIN_ID), *FINALITY, *_HISTORY]
+        options += ["--state", str(self._state), "--state-interval", str(SAVE_INTERVAL)]
+        return start(self._executable, self._port, options)
+
+    def keep(self) -> None:
+        """Copy Anvil's state if it has written a whole new one; to be called about once a second."""
+        if not self._state.exists() or self._state.stat().st_mtime_ns == self._saved:
+            return
+        written = self._state.stat().st_mtime_ns
+        body = self._state.read_bytes()
+        if is_whole(body):
+            replace(self._copy, body)
+            self._saved = written
+
+    def _restore(self) -> None:
+        if self._state.exists() and is_whole(self._state.read_bytes()):
+            return
+        self._state.unlink(missing_ok=True)
+        if self._copy.exists():
+            replace(self._state, self._copy.read_bytes())
+
+
+def is_whole(body: bytes) -> bool:
+    """Whether a state file was written to its end."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+def start(executable: Path, port: int, options: Sequence[str]) -> Anvil:
+    """Run Anvil on a loopback port and wait until it answers. Raises Unreachable, or Misconfigured for a taken port."""
+    _require_free(port)
+    process = subprocess.Popen(  # noqa: S603 - the pinned executable with our own options
+        [str(executable), "--host", "127.0.0.1", "--port", str(port), "--quiet", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # A terminal's interrupt ends the program that runs it, which then ends Anvil.
+        start_new_session=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    anvil = Anvil(process, port)
+    try:
+        _wait(anvil)
+    except BaseException:
+        anvil.stop()
+        raise
+    return anvil
+
+
+def executable(root: Path) -> Path:
+    """The Anvil that npm installed for this machine under a checkout. Raises Misconfigured if there is none."""
+    machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(
+        platform.machine().lower(), platform.machine()
+    )
+    name = f"anvil-{platform.system().lower()}-{machine}"
+    found = root / "node_modules" / "@foundry-rs" / name / "bin" / "anvil"
+    if not found.exists():
+        raise Misconfigured("Anvil is not installed", "Run `make install`.")
+    return found
+
+
+def _require_free(port: int) -> None:
+    # Another chain on this port would answer in the place of ours.
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise Misconfigured(f"port {port} is taken", "End the program that uses it, or set another port.") from None
+
+
+def _wait(anvil: Anvil) -> None:
+    node = HttpNode(anvil.url, timeout=5)
+    try:
+        for _ in range(_START_SECONDS * 50):
+            if anvil.process.poll() is not None:
+                raise Unreachable("Anvil ended at once", "Run it by hand to see why; its state file may be damaged.")
+            if _answers(node):
+                return
+            time.sleep(0.02)
+    finally:
+        node.close()
+    raise Unreachable(f"Anvil did not answer within {_START_SECONDS} seconds")
+
+
+def _answers(node: HttpNode) -> bool:
+    try:
+        rpc.chain_id(node)
+    except (Unreachable, NodeError):
+        return False
+    return True

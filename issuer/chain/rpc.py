@@ -1,0 +1,245 @@
+"""The questions the issuer asks a node, typed. Source: Ethereum Execution APIs (ethereum/execution-apis).
+
+An answer that cannot be read is no answer: it raises Unreachable, and nothing is decided from it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from issuer import crash
+from issuer.chain.node import Node, NodeError, data_text
+from issuer.errors import Unreachable
+from issuer.messages.abi import checksum
+
+Place = int | str
+"""A block by number, by hash, or by tag (``latest``, ``finalized``)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    number: int
+    hash: str
+    parent: str
+    timestamp: int  # seconds since 1970 UTC
+    base_fee: int  # wei per gas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    transaction: str
+    block_number: int
+    block_hash: str
+    succeeded: bool
+    gas_used: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    block_number: int
+    block_hash: str
+    index: int  # within the block
+    transaction: str
+    address: str
+    topics: tuple[str, ...]
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    sender: str
+    target: str
+    data: str
+    gas: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    succeeded: bool
+    data: str  # returned, or reverted with
+    gas_used: int
+
+
+def chain_id(node: Node) -> int:
+    return _number(node.call("eth_chainId"))
+
+
+def block(node: Node, place: Place) -> Block | None:
+    """A block's header, or None if the node does not have it (yet, or any more)."""
+    answer = _raw_block(node, place, full=False)
+    return None if answer is None else _block(answer)
+
+
+def head(node: Node) -> Block:
+    """The newest block of the node's chain."""
+    latest = block(node, "latest")
+    if latest is None:
+        raise Unreachable("the node has no latest block")
+    return latest
+
+
+def senders(node: Node, number: int) -> tuple[Block, list[tuple[str, int, str]]] | None:
+    """A block with the (sender, nonce, hash) of each of its transactions."""
+    answer = _raw_block(node, number, full=True)
+    if answer is None:
+        return None
+    try:
+        found = [(checksum(item["from"]), _number(item["nonce"]), item["hash"]) for item in answer["transactions"]]
+    except (KeyError, TypeError) as error:
+        raise _nonsense("a block's transactions") from error
+    return _block(answer), found
+
+
+def receipt(node: Node, transaction: str) -> Receipt | None:
+    """The receipt of a mined transaction; None says nothing, because a node may lag behind itself."""
+    answer = node.call("eth_getTransactionReceipt", [transaction])
+    if answer is None or answer.get("blockHash") is None:
+        return None
+    try:
+        return Receipt(
+            transaction=answer["transactionHash"],
+            block_number=_number(answer["blockNumber"]),
+            block_hash=answer["blockHash"],
+            succeeded=_number(answer["status"]) == 1,
+            gas_used=_number(answer["gasUsed"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise _nonsense("a receipt") from error
+
+
+def nonce(node: Node, address: str, place: Place = "latest") -> int:
+    """How many transactions of the account are in the chain at that block."""
+    return _number(node.call("eth_getTransactionCount", [address, _place(place)]))
+
+
+def balance(node: Node, address: str, place: Place = "latest") -> int:
+    """The account's gas money in wei."""
+    return _number(node.call("eth_getBalance", [address, _place(place)]))
+
+
+def code(node: Node, address: str, place: Place = "latest") -> str:
+    """The account's code, 0x-hex; ``0x`` if there is none."""
+    return _data(node.call("eth_getCode", [address, _place(place)]))
+
+
+def logs(node: Node, addresses: Sequence[str], first: int, last: int) -> list[Log]:
+    """The logs of these contracts in blocks first to last, in the chain's order."""
+    wanted = {"address": list(addresses), "fromBlock": hex(first), "toBlock": hex(last)}
+    answer = node.call("eth_getLogs", [wanted])
+    try:
+        found = [_log(item) for item in answer if not item.get("removed")]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _nonsense("logs") from error
+    return sorted(found, key=lambda item: (item.block_number, item.index))
+
+
+def read(node: Node, target: str, data: str, place: Place = "latest", *, sender: str | None = None) -> str:
+    """What a call returns, without sending it. Raises NodeError with the reverted bytes."""
+    call = {"to": target, "data": data} | ({"from": sender} if sender else {})
+    return _data(node.call("eth_call", [call, _place(place)]))
+
+
+def simulate(node: Node, calls: Iterable[Call], place: Place) -> list[Result]:
+    """What the calls would do one after another in a block on top of ``place`` (eth_simulateV1)."""
+    wanted = [_call(item) for item in calls]
+    blocks = {"blockStateCalls": [{"calls": wanted}], "validation": False}
+    answer = node.call("eth_simulateV1", [blocks, _place(place)])
+    try:
+        found = [_result(item) for item in answer[0]["calls"]]
+    except (KeyError, TypeError, IndexError) as error:
+        raise _nonsense("a simulation") from error
+    if len(found) != len(wanted):
+        raise _nonsense("a simulation")
+    return found
+
+
+def priority_fee(node: Node) -> int:
+    """The tip per gas, in wei, that the node suggests."""
+    return _number(node.call("eth_maxPriorityFeePerGas"))
+
+
+def broadcast(node: Node, raw: str) -> str | None:
+    """Hand signed bytes to the node. None if it took them, or else its reason, which never proves that they are lost.
+
+    "Already known" and "nonce too low" are answers to look after, so a refusal is returned and not raised.
+    """
+    with crash.around("chain.broadcast"):
+        try:
+            node.call("eth_sendRawTransaction", [raw])
+        except NodeError as refusal:
+            return refusal.message
+    return None
+
+
+def _raw_block(node: Node, place: Place, *, full: bool) -> dict[str, Any] | None:
+    by_hash = isinstance(place, str) and place.startswith("0x")
+    try:
+        answer = node.call("eth_getBlockByHash" if by_hash else "eth_getBlockByNumber", [_place(place), full])
+    except NodeError as refusal:
+        if "not found" in refusal.message or "unknown block" in refusal.message:
+            return None
+        raise
+    if answer is not None and not isinstance(answer, dict):
+        raise _nonsense("a block")
+    return answer
+
+
+def _block(answer: dict[str, Any]) -> Block:
+    try:
+        return Block(
+            number=_number(answer["number"]),
+            hash=answer["hash"],
+            parent=answer["parentHash"],
+            timestamp=_number(answer["timestamp"]),
+            base_fee=_number(answer["baseFeePerGas"]),
+        )
+    except KeyError as error:
+        raise _nonsense("a block") from error
+
+
+def _log(item: dict[str, Any]) -> Log:
+    return Log(
+        block_number=_number(item["blockNumber"]),
+        block_hash=item["blockHash"],
+        index=_number(item["logIndex"]),
+        transaction=item["transactionHash"],
+        address=checksum(item["address"]),
+        topics=tuple(item["topics"]),
+        data=_data(item["data"]),
+    )
+
+
+def _call(call: Call) -> dict[str, str]:
+    wanted = {"from": call.sender, "to": call.target, "input": call.data}
+    return wanted if call.gas is None else wanted | {"gas": hex(call.gas)}
+
+
+def _result(item: dict[str, Any]) -> Result:
+    # geth gives the reverted bytes in the error, Anvil as the returned data.
+    error = item.get("error") or {}
+    return Result(
+        succeeded=_number(item["status"]) == 1,
+        data=data_text(error.get("data")) or _data(item["returnData"]),
+        gas_used=_number(item["gasUsed"]),
+    )
+
+
+def _place(place: Place) -> str:
+    return hex(place) if isinstance(place, int) else place
+
+
+def _number(answer: Any) -> int:
+    try:
+        return int(answer, 16)
+    except (TypeError, ValueError) as error:
+        raise _nonsense("a number") from error
+
+
+def _data(answer: Any) -> str:
+    if not isinstance(answer, str) or not answer.startswith("0x"):
+        raise _nonsense("bytes")
+    return answer.lower()
+
+
+def _nonsense(what: str) -> Unreachable:
+    return Unreachable(f"the node answered with something that is not {what}")

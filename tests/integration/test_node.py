@@ -1,0 +1,115 @@
+"""The node port, against a real Anvil behind a proxy that answers in its place where a test says so."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from issuer.chain import network, rpc
+from issuer.chain.node import HttpNode, NodeError
+from issuer.errors import Misconfigured, Unreachable
+from tests import anvil, proxy
+from tests.anvil import TestChain
+from tests.proxy import Proxy
+
+
+@pytest.fixture
+def gate(anvil: TestChain) -> Iterator[Proxy]:
+    with proxy.before(anvil.url) as found:
+        yield found
+
+
+@pytest.fixture
+def node(gate: Proxy) -> Iterator[HttpNode]:
+    found = HttpNode(gate.url)
+    yield found
+    found.close()
+
+
+def test_silence_is_unreachable(gate: Proxy, node: HttpNode) -> None:
+    gate.intercepts["eth_blockNumber"] = proxy.silence
+    with pytest.raises(Unreachable, match="eth_blockNumber"):
+        node.call("eth_blockNumber")
+
+
+def test_no_server_is_unreachable_and_the_address_stays_secret() -> None:
+    node = HttpNode(f"http://127.0.0.1:{anvil.free_port()}/v3/secret-key", timeout=1)
+    with pytest.raises(Unreachable) as caught:
+        node.call("eth_blockNumber")
+    assert "secret-key" not in str(caught.value) + repr(node)
+    node.close()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'"text"', b'{"jsonrpc": "2.0", "id": 1}'])
+def test_a_garbled_answer_is_unreachable(gate: Proxy, node: HttpNode, body: bytes) -> None:
+    gate.intercepts["eth_blockNumber"] = lambda _request, _forward: body
+    with pytest.raises(Unreachable):
+        node.call("eth_blockNumber")
+
+
+def test_an_error_keeps_its_number_and_message(gate: Proxy, node: HttpNode) -> None:
+    gate.intercepts["eth_blockNumber"] = proxy.error(-32005, "limit exceeded")
+    with pytest.raises(NodeError) as caught:
+        node.call("eth_blockNumber")
+    assert (caught.value.number, caught.value.message) == (-32005, "limit exceeded")
+
+
+@pytest.mark.parametrize("answer", [None, "soon", "0xzz", {}, [], 7])
+def test_an_answer_of_another_type_is_no_answer(gate: Proxy, node: HttpNode, answer: object) -> None:
+    gate.intercepts["eth_getTransactionCount"] = proxy.result(answer)
+    with pytest.raises(Unreachable):
+        rpc.nonce(node, "0x" + "11" * 20)
+
+
+def test_blocks_by_number_hash_and_tag(anvil: TestChain, node: HttpNode) -> None:
+    anvil.mine(3)
+    head = rpc.head(node)
+    assert head.number == 3
+    assert rpc.block(node, 3) == rpc.block(node, head.hash) == head
+    parent = rpc.block(node, 2)
+    assert parent is not None
+    assert parent.hash == head.parent
+    assert rpc.block(node, 4) is None
+    assert rpc.block(node, "0x" + "00" * 32) is None
+
+
+def test_a_block_is_final_once_two_more_lie_on_it(anvil: TestChain, node: HttpNode) -> None:
+    anvil.mine(5)
+    final = rpc.block(node, "finalized")
+    assert final is not None
+    assert final.number == 3
+
+
+def test_a_missing_receipt_is_none(node: HttpNode) -> None:
+    assert rpc.receipt(node, "0x" + "11" * 32) is None
+
+
+def test_the_local_chain_is_named_by_its_genesis(node: HttpNode) -> None:
+    found = network.identify(node)
+    genesis = rpc.block(node, 0)
+    assert genesis is not None
+    assert (found.chain_id, found.genesis, found.is_local) == (31337, genesis.hash, True)
+
+
+@pytest.mark.parametrize("chain_id", [1, 10, 56, 137, 8453, 42161, 31338])
+def test_a_chain_that_is_no_known_testnet_is_refused(gate: Proxy, node: HttpNode, chain_id: int) -> None:
+    gate.intercepts["eth_chainId"] = proxy.result(hex(chain_id))
+    with pytest.raises(Misconfigured, match=f"chain {chain_id} "):
+        network.identify(node)
+
+
+def test_another_chain_behind_the_address_is_refused(gate: Proxy, node: HttpNode) -> None:
+    home = network.identify(node)
+    gate.intercepts["eth_chainId"] = proxy.result(hex(11155111))
+    with pytest.raises(Misconfigured, match="this home belongs to chain 31337"):
+        network.require(node, chain_id=home.chain_id, genesis=home.genesis)
+
+
+def test_the_same_chain_id_with_another_genesis_is_refused(node: HttpNode) -> None:
+    with pytest.raises(Misconfigured, match="genesis"):
+        network.require(node, chain_id=31337, genesis="0x" + "00" * 32)
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8545", "ws://127.0.0.1:8545", "http://"])
+def test_a_url_of_no_node_is_refused(url: str) -> None:
+    with pytest.raises(Misconfigured):
+        HttpNode(url)
