@@ -66,10 +66,10 @@ def _parse(text: str, decimals: int) -> int:
     whole, fraction = match[1], match[2] or ""
     if len(fraction) > decimals:
         raise InvalidAmount(f"{text} has more than {decimals} decimals")
-    amount = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0"))
+    amount = int(whole + fraction.ljust(decimals, "0"))
     if amount == 0:
         raise InvalidAmount("the amount is zero")
-    if amount * 10 ** (6 - decimals) > MAX_UNITS:
+    if int(whole) >= MAX_UNITS // UNITS_PER_CNH:
         raise InvalidAmount(f"{text} is above the largest amount the books can hold")
     return amount
 

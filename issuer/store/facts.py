@@ -47,6 +47,12 @@ def new(connection: Connection, limit: int = 1000) -> list[Fact]:
     ]
 
 
+def known(connection: Connection, door: Door, key: str) -> bool:
+    """Whether the world has told this already."""
+    statement = select(fact.c.id).where(fact.c.door == door, fact.c.key == key)
+    return connection.execute(statement).first() is not None
+
+
 def apply(unit: Unit, fact_id: int) -> bool:
     """Claim a fact for this unit of work; False if another process has applied it."""
     statement = update(fact).where(fact.c.id == fact_id, fact.c.state == FactState.NEW).values(state=FactState.APPLIED)

@@ -27,14 +27,16 @@ class OrderState(StrEnum):
     FINAL = "final"  # a final mint event carries it
     REJECTED = "rejected"
     CANCELLED = "cancelled"
-    FAILED = "failed"  # a final fault of the recipient; the money went back to the customer
+    FAILED = "failed"  # a final fault of the recipient; its money leaves the reserve -> refunded
+    REFUNDED = "refunded"  # its money is the customer's again
 
 
 class BatchState(StrEnum):
     FUNDING = "funding"  # a MINT payout moves its sum to the reserve -> funded
     FUNDED = "funded"  # the bank has booked it -> attested
-    ATTESTED = "attested"  # a signed report includes it; the mint may be sent -> final | funded
+    ATTESTED = "attested"  # a signed report includes it; the mint may be sent -> final | dissolved
     FINAL = "final"
+    DISSOLVED = "dissolved"  # its last order failed
 
 
 class RedemptionState(StrEnum):
@@ -54,10 +56,9 @@ class PayoutKind(StrEnum):
 
 
 class PayoutState(StrEnum):
-    ORDERED = "ordered"  # the document is stored -> instructed
-    INSTRUCTED = "instructed"  # its file lies in the bank's folder -> accepted | rejected
+    INSTRUCTED = "instructed"  # its intent is written; the file follows, once -> accepted | paid | rejected
     ACCEPTED = "accepted"  # the bank took it -> paid
-    PAID = "paid"  # the debit is booked -> returned
+    PAID = "paid"  # all of it is booked -> returned
     REJECTED = "rejected"  # the bank refused it and moved nothing
     RETURNED = "returned"  # booked back on the account it left from
 
@@ -67,6 +68,13 @@ class ReportState(StrEnum):
     ATTESTED = "attested"  # signed by the quorum; the sender may post it -> final
     FINAL = "final"  # the feed holds it, finally
     REFUSED = "refused"
+
+
+class ProposalState(StrEnum):
+    PROPOSED = "proposed"  # the contract's delay runs -> accepting | cancelled
+    ACCEPTING = "accepting"  # the delay is over and the accepting transaction is ordered -> accepted | cancelled
+    ACCEPTED = "accepted"
+    CANCELLED = "cancelled"
 
 
 class IntentState(StrEnum):

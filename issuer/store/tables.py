@@ -197,7 +197,6 @@ customer = Table(
     Column("name", Text, nullable=False),
     Column("jurisdiction", Text, nullable=False),  # ISO 3166-1 alpha-2
     Column("bank_account", Text, nullable=False, unique=True),  # registered in the customer's own name
-    Column("account_name", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
 
@@ -220,7 +219,7 @@ deposit = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("fact_id", Id, ForeignKey("fact.id"), nullable=False, unique=True),
-    Column("reference", Text, nullable=False),  # the bank's own reference of the credit
+    Column("reference", Text, nullable=False, unique=True),  # the bank's own reference of the credit
     Column("amount_fen", BigInteger, nullable=False),
     Column("sender_account", Text, nullable=False),
     Column("sender_name", Text, nullable=False),
@@ -239,6 +238,7 @@ batch = Table(
     Column("value", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("first", BigInteger, unique=True),  # the first order's number, once final
+    Column("not_before", BigInteger, nullable=False),  # a refused mint is not tried again before this time
     Column("at", BigInteger, nullable=False),
 )
 
@@ -256,6 +256,7 @@ mint_order = Table(
     Column("requested_by", Text, nullable=False),
     Column("decided_by", Text),
     Column("reason", Text),
+    Column("withheld_by", BigInteger),  # the report that leaves a failed order's money out, so that it may go back
     Column("at", BigInteger, nullable=False),
     UniqueConstraint("batch_id", "position"),
 )
@@ -293,7 +294,8 @@ payout = Table(
     Column("debtor_account", Text, nullable=False),
     Column("creditor_account", Text, nullable=False),
     Column("creditor_name", Text, nullable=False),
-    Column("message_id", Text, nullable=False, unique=True),
+    Column("message_id", Text, nullable=False, unique=True),  # the end-to-end id too
+    Column("booked_fen", BigInteger, nullable=False),  # what has left so far
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("at", BigInteger, nullable=False),
@@ -311,7 +313,7 @@ document = Table(
     "document",
     metadata,
     Column("intent_id", Id, ForeignKey("intent.id"), primary_key=True),
-    Column("folder", Text, nullable=False),
+    Column("folder", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),  # fixed before the file is written: a crash writes the same bytes
     UniqueConstraint("folder", "name"),
@@ -334,7 +336,7 @@ statement = Table(
     Column("opening_fen", BigInteger, nullable=False),
     Column("closing_fen", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
-    Column("last_notice", BigInteger, nullable=False),  # the books agree with it once this notice is applied
+    Column("fact_id", Id, ForeignKey("fact.id"), nullable=False),  # when it came, among the bank's other facts
 )
 
 report = Table(
@@ -344,7 +346,7 @@ report = Table(
     Column("state", Text, nullable=False),
     Column("log_size", BigInteger, nullable=False),
     Column("log_root", Text, nullable=False),
-    Column("fact_id", Id, nullable=False),  # the last fact taken before it was asked for
+    Column("withheld", BigInteger, nullable=False),  # money of failed orders that it must leave out
     Column("reserve", BigInteger),
     Column("paid", BigInteger),
     Column("credited", BigInteger),
@@ -355,6 +357,17 @@ report = Table(
 )
 # A second report is asked for only when the first is answered.
 Index("report_asked_key", report.c.state, unique=True, **only_where("state = 'requested'"))
+
+proposal = Table(
+    "proposal",
+    metadata,
+    Column("act_id", Text, primary_key=True),
+    Column("contract", Text, nullable=False),  # token | minter | feed
+    Column("act", Text, nullable=False),  # calldata of the slow function
+    Column("ready_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
 
 
 # -- the chain door

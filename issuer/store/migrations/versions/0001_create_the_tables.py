@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("value", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("first", sa.BigInteger(), nullable=True),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("batch_pk")),
         sa.UniqueConstraint("first", name=op.f("batch_first_key")),
@@ -75,7 +76,6 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("jurisdiction", sa.Text(), nullable=False),
         sa.Column("bank_account", sa.Text(), nullable=False),
-        sa.Column("account_name", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("customer_pk")),
         sa.UniqueConstraint("bank_account", name=op.f("customer_bank_account_key")),
@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("creditor_account", sa.Text(), nullable=False),
         sa.Column("creditor_name", sa.Text(), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("booked_fen", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -170,6 +171,16 @@ def upgrade() -> None:
         postgresql_where=sa.text("state NOT IN ('rejected', 'returned')"),
     )
     op.create_table(
+        "proposal",
+        sa.Column("act_id", sa.Text(), nullable=False),
+        sa.Column("contract", sa.Text(), nullable=False),
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("ready_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("act_id", name=op.f("proposal_pk")),
+    )
+    op.create_table(
         "received",
         sa.Column("folder", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -183,7 +194,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("log_size", sa.BigInteger(), nullable=False),
         sa.Column("log_root", sa.Text(), nullable=False),
-        sa.Column("fact_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("withheld", sa.BigInteger(), nullable=False),
         sa.Column("reserve", sa.BigInteger(), nullable=True),
         sa.Column("paid", sa.BigInteger(), nullable=True),
         sa.Column("credited", sa.BigInteger(), nullable=True),
@@ -234,16 +245,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("role", name=op.f("signer_role_key")),
     )
     op.create_table(
-        "statement",
-        sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("opening_fen", sa.BigInteger(), nullable=False),
-        sa.Column("closing_fen", sa.BigInteger(), nullable=False),
-        sa.Column("until", sa.BigInteger(), nullable=False),
-        sa.Column("last_notice", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account", "sequence", name=op.f("statement_pk")),
-    )
-    op.create_table(
         "deposit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("fact_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -259,6 +260,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["fact_id"], ["fact.id"], name=op.f("deposit_fact_id_fk")),
         sa.PrimaryKeyConstraint("id", name=op.f("deposit_pk")),
         sa.UniqueConstraint("fact_id", name=op.f("deposit_fact_id_key")),
+        sa.UniqueConstraint("reference", name=op.f("deposit_reference_key")),
     )
     op.create_table(
         "intent",
@@ -308,6 +310,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("redemption_pk")),
     )
     op.create_table(
+        "statement",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("opening_fen", sa.BigInteger(), nullable=False),
+        sa.Column("closing_fen", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("fact_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["fact_id"], ["fact.id"], name=op.f("statement_fact_id_fk")),
+        sa.PrimaryKeyConstraint("account", "sequence", name=op.f("statement_pk")),
+    )
+    op.create_table(
         "wallet",
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -334,7 +347,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["intent_id"], ["intent.id"], name=op.f("document_intent_id_fk")),
-        sa.PrimaryKeyConstraint("intent_id", name=op.f("document_pk")),
+        sa.PrimaryKeyConstraint("intent_id", "folder", name=op.f("document_pk")),
         sa.UniqueConstraint("folder", "name", name=op.f("document_folder_name_key")),
     )
     op.create_table(
@@ -350,6 +363,7 @@ def upgrade() -> None:
         sa.Column("requested_by", sa.Text(), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("withheld_by", sa.BigInteger(), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("mint_order_batch_id_fk")),
         sa.ForeignKeyConstraint(["customer_id"], ["customer.id"], name=op.f("mint_order_customer_id_fk")),

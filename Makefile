@@ -1,0 +1,42 @@
+# Everything the project needs lies in .venv and node_modules of this checkout; nothing else is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lock
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/installed node_modules/installed  ## make .venv and node_modules, and nothing else
+
+demo: install  ## run the main job once, on a local chain with a mock bank
+	@$(BIN)/python -m scripts.demo
+
+test: install check  ## every check and every test
+	@$(BIN)/pytest -n 2
+
+check: install  ## the floors, the style and the types
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+lock: install  ## write the locks again after a change of the dependencies
+	@$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) scripts/requirements.py
+	@echo "Installing the Python packages into .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node_modules/installed: package-lock.json
+	@$(PYTHON) scripts/requirements.py
+	@echo "Installing the chain and the compiler into node_modules"
+	@npm install --no-save --silent
+	@touch $@

@@ -1,0 +1,25 @@
+"""Files that are whole or absent, whenever the process or the machine dies."""
+
+import os
+from pathlib import Path
+
+
+def replace(path: Path, body: bytes, *, mode: int = 0o644) -> None:
+    """Make a file hold exactly these bytes, synced to disk together with its name; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Have a folder's names on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

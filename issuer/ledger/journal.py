@@ -1,0 +1,161 @@
+"""The double-entry journal: immutable balanced entries, and the balances they add up to.
+
+An entry's postings sum to zero (debits positive, credits negative). No account goes below zero on its normal side:
+the database itself refuses it. Entries are posted in sets; each account's balance is written once per set, in the
+order of account ids, so that two writers never wait for each other in a circle.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from issuer.errors import BrokenInvariant, Refused
+from issuer.ledger import chart
+from issuer.money import format_units
+from issuer.store.tables import account, entry, posting
+from issuer.store.unit import Unit
+
+
+class Unbalanced(BrokenInvariant):
+    code = "unbalanced-entry"
+
+
+class Overdrawn(Refused):
+    code = "overdrawn"
+    remedy = "Look at the balances with `issuer ledger balances`."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    description: str
+    subject: str  # what it is about, such as ``order:12``
+    amounts: tuple[tuple[str, int], ...]  # (account name, units; debit positive)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One posting as the journal shows it."""
+
+    entry_id: int
+    at: int
+    description: str
+    subject: str
+    account: str
+    amount: int  # units; debit positive
+
+
+def transfer(description: str, subject: str, *, debit: str, credit: str, units: int) -> Entry:
+    """The entry of two postings that most acts need."""
+    return Entry(description=description, subject=subject, amounts=((debit, units), (credit, -units)))
+
+
+def post(unit: Unit, *entries: Entry, book: str = chart.BOOK) -> None:
+    """Post entries in order. Raises Unbalanced, or Overdrawn if an account would fall below zero."""
+    for item in entries:
+        _check(item)
+    names = sorted({name for item in entries for name, _ in item.amounts})
+    accounts = _accounts(unit.connection, book, names)
+    ids = [_insert_entry(unit, book, item) for item in entries]
+    rows = [
+        {"entry_id": id_, "position": position, "account_id": accounts[name], "amount": amount}
+        for id_, item in zip(ids, entries, strict=True)
+        for position, (name, amount) in enumerate(item.amounts)
+    ]
+    unit.connection.execute(insert(posting), rows)
+    _add(unit.connection, _changes(entries, accounts), version=ids[-1])
+
+
+def balance(connection: Connection, name: str, book: str = chart.BOOK) -> int:
+    """An account's balance in units, on its normal side; zero if nothing was ever posted to it."""
+    statement = select(account.c.balance).where(account.c.book == book, account.c.name == name)
+    return connection.execute(statement).scalar() or 0
+
+
+def balances(connection: Connection, book: str = chart.BOOK) -> dict[str, int]:
+    """Every account's balance in units, by name."""
+    statement = select(account.c.name, account.c.balance).where(account.c.book == book).order_by(account.c.name)
+    return {name: value for name, value in connection.execute(statement)}
+
+
+def balances_at(connection: Connection, entry_id: int, book: str = chart.BOOK) -> dict[str, int]:
+    """The balances as they stood after one entry, recomputed from the postings."""
+    statement = (
+        select(account.c.name, func.coalesce(func.sum(posting.c.amount), 0))
+        .join(posting, posting.c.account_id == account.c.id)
+        .where(account.c.book == book, posting.c.entry_id <= entry_id)
+        .group_by(account.c.name)
+    )
+    return {name: chart.normal(name) * int(total) for name, total in connection.execute(statement)}
+
+
+def journal(connection: Connection, *, subject: str | None = None, limit: int = 100) -> list[Line]:
+    """The last postings, oldest first."""
+    columns = (entry.c.id, entry.c.at, entry.c.description, entry.c.subject, account.c.name, posting.c.amount)
+    statement = (
+        select(*columns)
+        .join(posting, posting.c.entry_id == entry.c.id)
+        .join(account, account.c.id == posting.c.account_id)
+        .order_by(entry.c.id.desc(), posting.c.position.desc())
+        .limit(limit)
+    )
+    if subject is not None:
+        statement = statement.where(entry.c.subject == subject)
+    names = ("entry_id", "at", "description", "subject", "account", "amount")
+    return [Line(**dict(zip(names, row, strict=True))) for row in reversed(connection.execute(statement).all())]
+
+
+def verify(connection: Connection, book: str = chart.BOOK) -> None:
+    """Add everything up again. Raises BrokenInvariant at the first entry or account that does not agree."""
+    sums = select(posting.c.entry_id).group_by(posting.c.entry_id).having(func.sum(posting.c.amount) != 0).limit(1)
+    unbalanced = connection.execute(sums).scalar()
+    if unbalanced is not None:
+        raise BrokenInvariant(f"entry {unbalanced} does not balance")
+    last = connection.execute(select(func.max(entry.c.id))).scalar() or 0
+    counted = balances_at(connection, last, book)
+    for name, kept in balances(connection, book).items():
+        if counted.get(name, 0) != kept:
+            raise BrokenInvariant(f"account {name} holds {format_units(kept)}, its postings say {counted.get(name, 0)}")
+
+
+def _check(item: Entry) -> None:
+    if not item.amounts or sum(amount for _, amount in item.amounts) != 0:
+        raise Unbalanced(f"the entry {item.description!r} about {item.subject} does not balance")
+
+
+def _insert_entry(unit: Unit, book: str, item: Entry) -> int:
+    values = {"book": book, "description": item.description, "subject": item.subject, "at": unit.now}
+    return int(unit.connection.execute(insert(entry).values(**values).returning(entry.c.id)).scalar_one())
+
+
+def _accounts(connection: Connection, book: str, names: Sequence[str]) -> dict[str, int]:
+    """The ids of accounts by name, opening those that are new."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    fresh = [{"book": book, "name": name, "kind": chart.kind(name), "balance": 0, "version": 0} for name in names]
+    connection.execute(dialect.insert(account).on_conflict_do_nothing(), fresh)
+    statement = select(account.c.name, account.c.id).where(account.c.book == book, account.c.name.in_(names))
+    return {name: value for name, value in connection.execute(statement)}
+
+
+def _changes(entries: Sequence[Entry], accounts: dict[str, int]) -> dict[int, int]:
+    changes: defaultdict[int, int] = defaultdict(int)
+    for item in entries:
+        for name, amount in item.amounts:
+            changes[accounts[name]] += chart.normal(name) * amount
+    return changes
+
+
+def _add(connection: Connection, changes: dict[int, int], version: int) -> None:
+    statement = (
+        update(account)
+        .where(account.c.id == bindparam("account"))
+        .values(balance=account.c.balance + bindparam("change"), version=bindparam("entry"))
+    )
+    rows = [{"account": id_, "change": change, "entry": version} for id_, change in sorted(changes.items())]
+    try:
+        connection.execute(statement, rows)
+    except IntegrityError as error:
+        raise Overdrawn("an account would fall below zero, so nothing was posted") from error
