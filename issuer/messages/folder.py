@@ -29,6 +29,7 @@ ISSUER_KEY = "issuer.json"
 _T = TypeVar("_T")
 
 MAX_BYTES = 1024 * 1024
+_MOST_BRACKETS = 100
 _LONGEST_NOTE = 100_000
 _LONGEST_PROOF = 128
 _LONGEST_REASON = 500
@@ -265,6 +266,9 @@ def _typed(name: str, document: bytes, build: Callable[[dict[str, Any]], _T]) ->
 def _read(document: bytes) -> dict[str, Any]:
     if len(document) > MAX_BYTES:
         raise MalformedDocument(f"the document has {len(document)} bytes, more than {MAX_BYTES}")
+    # The decoder recurses in C, so deep nesting would end the process where the recursion limit was raised.
+    if document.count(b"[") + document.count(b"{") > _MOST_BRACKETS:
+        raise MalformedDocument("it nests deeper than any document here")
     try:
         fields = json.loads(
             document.decode("ascii"), object_pairs_hook=_object_once, parse_float=_no_float, parse_constant=_no_float

@@ -47,7 +47,7 @@ _LEAVES = {"ElctrncSeqNb": _DIGITS, "NbOfTxs": _DIGITS, "CtrlSum": _AMOUNT}
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,34}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9]{1,34}")
 _REFERENCE_LENGTH = 35
-_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that ISO 8601's four-digit years can write
+_LAST_SECOND = 253_402_271_999  # the last of the year 9999 in Hong Kong: ISO 8601 writes years in four digits
 
 
 def read(document: bytes, root: type[Any], namespace: str) -> Any:
