@@ -15,7 +15,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeVar
 from xml.parsers import expat
@@ -27,13 +27,14 @@ from xsdata.formats.dataclass.parsers.config import ParserConfig
 from xsdata.formats.dataclass.serializers import XmlSerializer
 from xsdata.models.datatype import XmlDate, XmlDateTime
 
-from issuer.clock import HONG_KONG, hong_kong_date
 from issuer.errors import InvalidInput, MalformedDocument
 from issuer.money import MAX_UNITS, UNITS_PER_FEN, format_fen
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_FEN = MAX_UNITS // UNITS_PER_FEN
 CURRENCY = "CNY"
+HONG_KONG = timezone(timedelta(hours=8))
+"""Where the bank's days begin and end; UTC+8 without summer time since 1979."""
 
 _T = TypeVar("_T")
 _CONTEXT = XmlContext()
@@ -118,7 +119,8 @@ def to_moment(seconds: int) -> XmlDateTime:
 
 
 def to_date(seconds: int) -> XmlDate:
-    return XmlDate.from_date(hong_kong_date(seconds))
+    """The calendar day in Hong Kong at that second."""
+    return XmlDate.from_date(datetime.fromtimestamp(seconds, HONG_KONG))
 
 
 def start_of_day(day: XmlDate) -> int:

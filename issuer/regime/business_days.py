@@ -7,11 +7,12 @@ happens: pass it as `closed`.
 """
 
 from collections.abc import Set
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 
 from holidays.countries.hongkong import HongKong
 
-from issuer.clock import HONG_KONG, hong_kong_date
+HONG_KONG = timezone(timedelta(hours=8))
+"""Hong Kong has kept UTC+8 without summer time since 1979."""
 
 _DAY = timedelta(days=1)
 _SATURDAY = 5
@@ -31,6 +32,11 @@ def next_business_day(day: date, closed: Set[date] = _NO_DAYS) -> date:
     while not is_business_day(following, closed):
         following += _DAY
     return following
+
+
+def hong_kong_date(seconds: int) -> date:
+    """The calendar day in Hong Kong at that second since 1970 UTC."""
+    return datetime.fromtimestamp(seconds, HONG_KONG).date()
 
 
 def redemption_deadline(received: int, closed: Set[date] = _NO_DAYS) -> int:

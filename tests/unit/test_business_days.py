@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer.clock import HONG_KONG
-from issuer.regime.business_days import is_business_day, next_business_day, redemption_deadline
+from issuer.regime.business_days import HONG_KONG, is_business_day, next_business_day, redemption_deadline
 
 CASES = json.loads((Path(__file__).parents[1] / "vectors" / "hk_business_days.json").read_text())["cases"]
 
