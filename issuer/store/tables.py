@@ -393,7 +393,9 @@ transaction = Table(
     Column("gas", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("outcome", Text),
+    Column("after_block", BigInteger, nullable=False),  # the final block when it was signed: its nonce was free there
     Column("mined_block", BigInteger),  # shown while it waits for finality; drives nothing
+    Column("mined_hash", Text),  # the attempt that is in that block
     Column("at", BigInteger, nullable=False),
     UniqueConstraint("signer", "nonce"),
 )
@@ -408,6 +410,7 @@ attempt = Table(
     Column("raw", Text, nullable=False),  # the signed bytes, stored before they are first sent
     Column("max_fee", BigInteger, nullable=False),
     Column("priority_fee", BigInteger, nullable=False),
+    Column("cancels", Boolean, nullable=False),  # an operator's self-transfer in the place of the call
     Column("at", BigInteger, nullable=False),
 )
 
@@ -418,5 +421,7 @@ cursor = Table(
     Column("number", BigInteger, nullable=False),  # the last block whose events are facts
     Column("hash", Text, nullable=False),
     Column("timestamp", BigInteger, nullable=False),
+    Column("next_number", BigInteger, nullable=False),  # what the next mint event must start with, or one was left out
+    Column("redeemed", BigInteger, nullable=False),  # what the next redemption must add to, likewise
     Column("head", BigInteger, nullable=False),  # the newest block seen: shown only
 )

@@ -1,0 +1,155 @@
+"""The inbox: the bank's and the auditor's files become facts, each file once, notices in the order of their numbers.
+
+A file that cannot be read is a fact too: it is kept as it came, and minting is locked until the bank sends another.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import insert, select
+
+from issuer.bank.folder import BankFolder
+from issuer.errors import InvalidInput, MalformedDocument
+from issuer.messages import camt, pain
+from issuer.messages import folder as documents
+from issuer.messages.camt import Entry, Side
+from issuer.messages.report import SignedReport, recover
+from issuer.store import facts
+from issuer.store.facts import News
+from issuer.store.states import Door
+from issuer.store.tables import received
+from issuer.store.unit import Store, Unit
+
+_SIGNERS = {documents.BANK_TO_ISSUER: "bank", documents.AUDITOR_TO_ISSUER: "auditor"}
+
+
+class Inbox:
+    """Takes what bank and auditor have written for the issuer."""
+
+    def __init__(self, store: Store, folder: BankFolder) -> None:
+        self._store = store
+        self._folder = folder
+
+    def collect(self) -> int:
+        """Turn new files into facts; the number of files taken."""
+        taken = 0
+        for source in _SIGNERS:
+            for name in self._new_names(source):
+                body = self._folder.read(source, name)
+                with self._store.unit("take document") as unit:
+                    _take(unit, source, name, body)
+                taken += 1
+        return taken
+
+    def _new_names(self, source: str) -> list[str]:
+        names = self._folder.names(source)
+        with self._store.read() as connection:
+            known = set(connection.scalars(select(received.c.name).where(received.c.folder == source)))
+        fresh = [name for name in names if name not in known]
+        return [*_consecutive(fresh, _notices(known)), *(name for name in fresh if documents.notice_of(name) is None)]
+
+
+def _notices(names: Iterable[str]) -> int:
+    """How many notices were taken: they are numbered from 1 without a gap."""
+    return sum(1 for name in names if documents.notice_of(name) is not None)
+
+
+def _consecutive(names: Iterable[str], taken: int) -> Iterator[str]:
+    """The notices that follow the last one taken; one that came before its predecessor waits for it."""
+    numbered = sorted((number, name) for name in names if (number := documents.notice_of(name)) is not None)
+    for number, name in numbered:
+        taken += 1
+        if number != taken:
+            return
+        yield name
+
+
+def _take(unit: Unit, source: str, name: str, body: bytes) -> None:
+    digest = "0x" + hashlib.sha256(body).hexdigest()
+    unit.connection.execute(insert(received).values(folder=source, name=name, digest=digest, at=unit.now))
+    try:
+        news = _read(source, name, body)
+    except MalformedDocument as error:
+        told = {"name": f"{source}/{name}", "digest": digest, "what": error.what}
+        news = [News(key=f"malformed:{source}/{name}", kind="malformed", payload=told)]
+    facts.bring(unit, Door.BANK, news)
+
+
+def _read(source: str, name: str, body: bytes) -> list[News]:
+    """A document's facts. Raises MalformedDocument."""
+    if documents.notice_of(name) is not None:
+        return [_entry(entry) for entry in camt.read_notice(body).entries if entry.booked]
+    if documents.statement_of(name) is not None:
+        return [_statement(camt.read_statement(body))]
+    if documents.report_of(name) is not None:
+        return [_report(documents.read_report(body))]
+    if name.startswith("pain.002-"):
+        return [_status(pain.read_status(body))]
+    if name.startswith("refusal-"):
+        return [_refusal(_SIGNERS[source], documents.read_refusal(body))]
+    raise MalformedDocument(f"{name} is no kind of document that is expected here")
+
+
+def _key(entry: Entry) -> str:
+    return f"{entry.account}|{entry.reference}|{entry.detail}"
+
+
+def _entry(entry: Entry) -> News:
+    payload = {
+        "account": entry.account,
+        "direction": "credit" if entry.side is Side.CREDIT else "debit",
+        "amount_fen": entry.amount_fen,
+        "counterparty_name": entry.counterparty_name,
+        "counterparty_account": entry.counterparty_account,
+        "end_to_end_id": entry.end_to_end_id,
+        "reversal": entry.reversal,
+        "text": entry.text,
+        "booked_at": entry.booked_at,
+    }
+    return News(key=_key(entry), kind="entry", payload=payload)
+
+
+def _statement(statement: camt.Statement) -> News:
+    payload = {
+        "account": statement.account,
+        "sequence": statement.sequence,
+        "opening_fen": statement.opening_fen,
+        "closing_fen": statement.closing_fen,
+        "until": statement.end,
+        "entries": [_key(entry) for entry in statement.entries if entry.booked],
+    }
+    return News(key=f"statement:{statement.sequence}", kind="statement", payload=payload)
+
+
+def _status(status: pain.PaymentStatus) -> News:
+    payload = {
+        "message_id": status.original_message_id,
+        "accepted": not status.rejected,
+        "code": status.code,
+        "reason": status.text,
+    }
+    return News(key=f"status:{status.message_id}", kind="status", payload=payload)
+
+
+def _report(signed: SignedReport) -> News:
+    """Raises MalformedDocument unless the named signer has signed exactly this."""
+    try:
+        genuine = recover(signed) == signed.signer
+    except InvalidInput as error:
+        raise MalformedDocument(error.what) from error
+    if not genuine:
+        raise MalformedDocument("the signature is not its signer's")
+    payload = {
+        "number": signed.report.number,
+        "chain_id": signed.chain_id,
+        "feed": signed.feed,
+        "signer": signed.signer,
+        "report": signed.report.message,
+        "signature": signed.signature,
+    }
+    return News(key=f"report:{signed.report.number}:{signed.signer}", kind="report", payload=payload)
+
+
+def _refusal(by: str, refusal: documents.Refusal) -> News:
+    payload = {"number": refusal.number, "by": by, "code": refusal.code, "reason": refusal.reason}
+    return News(key=f"refusal:{refusal.number}:{by}", kind="refusal", payload=payload)

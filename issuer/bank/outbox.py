@@ -1,0 +1,109 @@
+"""The outbox: intents become documents, documents become files.
+
+A document's bytes are stored, with its name, before its file is written; after a crash the same bytes are written
+again under the same name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select
+
+from issuer.bank.folder import BankFolder
+from issuer.messages import folder as documents
+from issuer.messages import pain
+from issuer.store import intents
+from issuer.store.intents import Intent
+from issuer.store.states import Door, IntentState, PayoutKind
+from issuer.store.tables import document, intent, payout
+from issuer.store.unit import Store, Unit
+
+Consistency = Callable[[int, int], list[bytes]]
+"""The log's RFC 6962 consistency proof between two sizes."""
+
+
+class Outbox:
+    """Sends what is due to the bank and the auditor."""
+
+    def __init__(self, store: Store, folder: BankFolder, consistency: Consistency) -> None:
+        self._store = store
+        self._folder = folder
+        self._consistency = consistency
+
+    def send(self) -> int:
+        """Store the documents of sealed intents, write every stored document that is not out; the number written."""
+        self._store_documents()
+        return self._write_files()
+
+    def _store_documents(self) -> None:
+        with self._store.read() as connection:
+            due = intents.due(connection, Door.BANK)
+        for item in due:
+            with self._store.unit(f"store document of {item.kind}") as unit:
+                if intents.move(unit, item.id, IntentState.OPEN, IntentState.BOUND):
+                    self._store_document(unit, item)
+
+    def _store_document(self, unit: Unit, item: Intent) -> None:
+        if item.kind == "payment":
+            name, body = _payment(unit.connection, item.payload["payout_id"])
+            folders = [documents.ISSUER_TO_BANK]
+        else:
+            name, body = self._report_request(item.payload)
+            folders = [documents.ISSUER_TO_BANK, documents.ISSUER_TO_AUDITOR]
+        rows = [{"intent_id": item.id, "folder": folder, "name": name, "body": body} for folder in folders]
+        unit.connection.execute(insert(document), rows)
+
+    def _report_request(self, asked: dict[str, Any]) -> tuple[str, bytes]:
+        proof = self._consistency(asked["from_size"], asked["log_size"]) if asked["from_size"] else []
+        request = documents.ReportRequest(
+            number=asked["number"],
+            token=asked["token"],
+            feed=asked["feed"],
+            chain_id=asked["chain_id"],
+            block_time=asked["block_time"],
+            checkpoint=asked["checkpoint"],
+            from_size=asked["from_size"],
+            consistency=tuple(proof),
+            withheld=asked["withheld"],
+        )
+        return documents.request_name(request.number), documents.write_request(request)
+
+    def _write_files(self) -> int:
+        statement = (
+            select(document)
+            .join(intent, intent.c.id == document.c.intent_id)
+            .where(intent.c.state == IntentState.BOUND)
+            .order_by(document.c.intent_id)
+        )
+        with self._store.read() as connection:
+            waiting = connection.execute(statement).mappings().all()
+        for row in waiting:
+            self._folder.write(row["folder"], row["name"], row["body"])
+        for intent_id in {row["intent_id"] for row in waiting}:
+            with self._store.unit("close document") as unit:
+                intents.move(unit, intent_id, IntentState.BOUND, IntentState.DONE)
+        return len(waiting)
+
+
+def _payment(connection: Connection, payout_id: int) -> tuple[str, bytes]:
+    row = connection.execute(select(payout).where(payout.c.id == payout_id)).mappings().one()
+    order = pain.PaymentOrder(
+        message_id=row["message_id"],
+        end_to_end_id=row["message_id"],
+        created=row["at"],
+        kind=pain.OrderKind(row["kind"]),
+        debtor_account=row["debtor_account"],
+        creditor_account=row["creditor_account"],
+        creditor_name=row["creditor_name"],
+        amount_fen=row["amount_fen"],
+        redemption=_redemption(row),
+        text=row["subject"],
+    )
+    return documents.order_name(order.message_id), pain.write_order(order)
+
+
+def _redemption(row: RowMapping) -> pain.Redemption | None:
+    if row["kind"] != PayoutKind.REDEEM:
+        return None
+    redemption_id = int(row["subject"].removeprefix("redemption:"))
+    return pain.Redemption(id=redemption_id, par_units=row["par"], fee_fen=row["fee_fen"])

@@ -1,0 +1,296 @@
+"""Batches: mint orders that are funded, attested and sent together.
+
+A batch is funded at the bank, attested by the quorum, carried by one signed transaction at a time, and final only when
+a final mint event shows its orders under a reference that commits to their ids. A recipient's fault takes that order
+out; its money leaves the reserve once a report without it is final.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from issuer import audit
+from issuer.ledger import chart, journal
+from issuer.money import units_to_fen
+from issuer.operations import locks, payouts
+from issuer.operations.locks import Scope
+from issuer.operations.payouts import Payment, Payout
+from issuer.operations.policy import Policy
+from issuer.operations.transitions import move
+from issuer.store import intents
+from issuer.store.facts import Fact
+from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState
+from issuer.store.tables import batch, intent, mint_order, redemption, report
+from issuer.store.unit import Unit
+from issuer.tlog import merkle
+
+RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20InvalidReceiver"})
+"""Errors of the contract that only end when the order does; every other refusal means wait, or look."""
+
+
+# -- one step of the service
+
+
+def gather(unit: Unit, policy: Policy) -> int:
+    """Put reserved orders into one batch and have its sum moved to the reserve; the number of orders batched."""
+    if locks.locked(unit.connection, Scope.MINTING):
+        return 0
+    statement = select(mint_order).where(mint_order.c.state == OrderState.RESERVED).order_by(mint_order.c.id)
+    rows = unit.connection.execute(statement.limit(policy.batch_limit)).all()
+    if rows:
+        batch_id = _form(unit, rows)
+        for position, row in enumerate(rows):
+            values = {"batch_id": batch_id, "position": position}
+            move(unit, mint_order, row.id, OrderState.RESERVED, OrderState.BATCHED, **values)
+    return len(rows)
+
+
+def fund(unit: Unit, policy: Policy) -> int:
+    """Instruct the transfer to the reserve for batches that have none alive; the number instructed."""
+    if locks.locked(unit.connection, Scope.MINTING):
+        return 0
+    waiting = [
+        row
+        for row in _batches(unit.connection, BatchState.FUNDING)
+        if not payouts.live(unit.connection, PayoutKind.MINT, _subject(row))
+    ]
+    for row in waiting:
+        payouts.instruct(
+            unit,
+            Payment(
+                kind=PayoutKind.MINT,
+                subject=_subject(row),
+                amount_fen=units_to_fen(row.value),
+                debtor_account=policy.collection_account,
+                creditor_account=policy.reserve_account,
+                creditor_name="Reserve",
+                par=row.value,
+            ),
+        )
+    return len(waiting)
+
+
+def attest(unit: Unit) -> int:
+    """Release funded batches that the last attested report covers, in order; the number released.
+
+    The same two inequalities that the contract checks, on the sum that the mint would make.
+    """
+    latest = _latest_report(unit.connection)
+    if latest is None or locks.locked(unit.connection, Scope.MINTING):
+        return 0
+    released = 0
+    issued = minted_and_released(unit.connection)
+    for row in _batches(unit.connection, BatchState.FUNDED):
+        issued += row.value
+        if issued > latest.credited or issued - latest.paid > latest.reserve:
+            break
+        move(unit, batch, row.id, BatchState.FUNDED, BatchState.ATTESTED)
+        released += 1
+    return released
+
+
+def send(unit: Unit) -> int:
+    """Write the mint intents of attested batches that have none alive; the number written."""
+    if locks.locked(unit.connection, Scope.MINTING):
+        return 0
+    rows = [row for row in _batches(unit.connection, BatchState.ATTESTED) if row.not_before <= unit.now]
+    rows = [row for row in rows if not _carried(unit.connection, row)]
+    for row in rows:
+        orders = [[order.wallet, order.value] for order in _orders(unit.connection, row.id)]
+        record = audit.append(unit, "mint.released", _subject(row), after={"count": row.count, "value": row.value})
+        payload = {"reference": row.reference, "orders": orders}
+        intents.emit(unit, Door.CHAIN, "mint", _subject(row), payload, record)
+    return len(rows)
+
+
+def unfund(unit: Unit, policy: Policy) -> int:
+    """Send failed orders' money back to collection once a report without it is final; the number instructed."""
+    if locks.locked(unit.connection, Scope.PAYOUTS):
+        return 0
+    statement = (
+        select(mint_order)
+        .join(report, report.c.number == mint_order.c.withheld_by)
+        .where(mint_order.c.state == OrderState.FAILED, report.c.state == ReportState.FINAL)
+    )
+    rows = unit.connection.execute(statement).all()
+    due = [row for row in rows if not payouts.live(unit.connection, PayoutKind.UNFUND, f"order:{row.commitment}")]
+    for row in due:
+        payouts.instruct(
+            unit,
+            Payment(
+                kind=PayoutKind.UNFUND,
+                subject=f"order:{row.commitment}",
+                amount_fen=units_to_fen(row.value),
+                debtor_account=policy.reserve_account,
+                creditor_account=policy.collection_account,
+                creditor_name="Collection",
+                par=row.value,
+            ),
+        )
+    return len(due)
+
+
+# -- told by the bank and the chain
+
+
+def funded(unit: Unit, found: Payout) -> None:
+    """The bank has booked a batch's sum on the reserve account."""
+    row = _by_reference(unit.connection, found.subject.removeprefix("batch:"))
+    move(unit, batch, row.id, BatchState.FUNDING, BatchState.FUNDED)
+
+
+def minted(unit: Unit, fact: Fact) -> None:
+    """A final mint event: its orders are final if they are exactly those of the batch that its reference names."""
+    reference, told = fact.payload["reference"], fact.payload["orders"]
+    statement = select(batch).where(batch.c.reference == reference, batch.c.state == BatchState.ATTESTED)
+    row = unit.connection.execute(statement).one_or_none()
+    orders = [] if row is None else _orders(unit.connection, row.id)
+    if row is None or [[order.wallet, order.value] for order in orders] != told:
+        reason = f"a final mint ({reference}, numbers from {fact.payload['first']}) matches no batch of ours"
+        remedy = "A key may be stolen: stop minting on chain, find where the mint came from, then clear the lock."
+        locks.engage(unit, Scope.MINTING, "unknown-mint", reason, remedy)
+        return
+    move(unit, batch, row.id, BatchState.ATTESTED, BatchState.FINAL, first=fact.payload["first"])
+    finals = update(mint_order).where(mint_order.c.batch_id == row.id).values(state=OrderState.FINAL)
+    unit.connection.execute(finals)
+    units = row.value
+    entry = journal.transfer("minted", _subject(row), debit=chart.IN_FLIGHT, credit=chart.OUTSTANDING, units=units)
+    journal.post(unit, entry)
+    after = {"first": fact.payload["first"], "orders": [order.commitment for order in orders], "value": units}
+    audit.append(unit, "mint.final", _subject(row), after=after, evidence=[fact.payload["transaction"]])
+
+
+def refused(unit: Unit, fact: Fact) -> None:
+    """The simulated mint would revert. A recipient's fault fails that order; anything else waits and is tried again."""
+    row = _by_reference(unit.connection, fact.payload["subject"].removeprefix("batch:"))
+    error, arguments = fact.payload["error"], fact.payload["arguments"]
+    audit.append(unit, "mint.refused", _subject(row), after={"error": error})
+    if error in RECIPIENT_FAULTS:
+        _fail(unit, row, address=arguments.get("account") or arguments["receiver"], error=error)
+    else:
+        wait(unit, row.reference)
+
+
+def wait(unit: Unit, reference: str, seconds: int = 5) -> None:
+    """Leave a batch as it is for a moment; the next intent reads the chain's numbers again."""
+    statement = update(batch).where(batch.c.reference == reference).values(not_before=unit.now + seconds)
+    unit.connection.execute(statement)
+
+
+def unfunded(unit: Unit, found: Payout) -> None:
+    """The bank has moved a failed order's money back to collection: it is the customer's again."""
+    row = _order(unit.connection, found.subject.removeprefix("order:"))
+    move(unit, mint_order, row.id, OrderState.FAILED, OrderState.REFUNDED)
+    owner = chart.customer(row.customer_id)
+    entry = journal.transfer("not minted", found.subject, debit=chart.IN_FLIGHT, credit=owner, units=row.value)
+    journal.post(unit, entry)
+
+
+# -- looked at by others
+
+
+def issued(connection: Connection) -> int:
+    """Units ever minted and final: the supply plus everything ever burned."""
+    burned = connection.execute(select(func.max(redemption.c.id))).scalar() or 0
+    return journal.balance(connection, chart.OUTSTANDING) + burned
+
+
+def minted_and_released(connection: Connection) -> int:
+    """Units ever minted, burned or not, plus those of batches that may be minted at any moment."""
+    released = select(func.coalesce(func.sum(batch.c.value), 0)).where(batch.c.state == BatchState.ATTESTED)
+    return issued(connection) + int(connection.execute(released).scalar_one())
+
+
+def withhold(unit: Unit, number: int) -> int:
+    """Bind failed orders to the report that leaves their money out; all that it must leave out, in units."""
+    failed = mint_order.c.state == OrderState.FAILED
+    unbound = update(mint_order).where(failed, mint_order.c.withheld_by.is_(None)).values(withheld_by=number)
+    unit.connection.execute(unbound)
+    total = select(func.coalesce(func.sum(mint_order.c.value), 0)).where(failed)
+    return int(unit.connection.execute(total).scalar_one())
+
+
+def report_wanted(connection: Connection) -> bool:
+    """Whether a batch waits for a report that covers it, or a failed order for one that leaves it out."""
+    failed = select(mint_order.c.id).where(mint_order.c.state == OrderState.FAILED, mint_order.c.withheld_by.is_(None))
+    funded = select(batch.c.id).where(batch.c.state == BatchState.FUNDED)
+    if connection.execute(funded.union_all(failed).limit(1)).first() is not None:
+        return True
+    latest = _latest_report(connection)
+    return latest is not None and minted_and_released(connection) > latest.credited
+
+
+# -- within
+
+
+def _form(unit: Unit, orders: Sequence[Row[Any]]) -> int:
+    reference, value = _reference(orders), sum(order.value for order in orders)
+    values = {"reference": reference, "count": len(orders), "value": value, "not_before": 0, "at": unit.now}
+    statement = insert(batch).values(**values, state=BatchState.FUNDING).returning(batch.c.id)
+    batch_id = int(unit.connection.execute(statement).scalar_one())
+    after = {"orders": [order.commitment for order in orders], "value": value}
+    audit.append(unit, "mint.batched", f"batch:{reference}", after=after)
+    return batch_id
+
+
+def _reference(orders: Sequence[Row[Any]]) -> str:
+    """The RFC 6962 root over the orders' ids, in order."""
+    return "0x" + merkle.root([bytes.fromhex(order.commitment[2:]) for order in orders]).hex()
+
+
+def _fail(unit: Unit, row: Row[Any], *, address: str, error: str) -> None:
+    """Take the orders to one address out of a batch; the rest of it becomes a batch with another reference."""
+    orders = _orders(unit.connection, row.id)
+    for order in (order for order in orders if order.wallet == address):
+        freed: dict[str, Any] = {"batch_id": None, "position": None, "reason": error}
+        move(unit, mint_order, order.id, OrderState.BATCHED, OrderState.FAILED, **freed)
+        audit.append(unit, "mint.failed", f"order:{order.commitment}", after={"error": error})
+    rest = [order for order in orders if order.wallet != address]
+    if not rest:
+        move(unit, batch, row.id, BatchState.ATTESTED, BatchState.DISSOLVED)
+        return
+    for position, order in enumerate(rest):
+        statement = update(mint_order).where(mint_order.c.id == order.id).values(position=position)
+        unit.connection.execute(statement)
+    reference, value = _reference(rest), sum(order.value for order in rest)
+    values = {"reference": reference, "count": len(rest), "value": value}
+    unit.connection.execute(update(batch).where(batch.c.id == row.id).values(values))
+    after = {"orders": [order.commitment for order in rest], "value": value}
+    audit.append(unit, "mint.batched", f"batch:{reference}", after=after)
+
+
+def _subject(row: Row[Any]) -> str:
+    return f"batch:{row.reference}"
+
+
+def _batches(connection: Connection, state: BatchState) -> Sequence[Row[Any]]:
+    return connection.execute(select(batch).where(batch.c.state == state).order_by(batch.c.id)).all()
+
+
+def _by_reference(connection: Connection, reference: str) -> Row[Any]:
+    return connection.execute(select(batch).where(batch.c.reference == reference)).one()
+
+
+def _orders(connection: Connection, batch_id: int) -> Sequence[Row[Any]]:
+    statement = select(mint_order).where(mint_order.c.batch_id == batch_id).order_by(mint_order.c.position)
+    return connection.execute(statement).all()
+
+
+def _order(connection: Connection, commitment: str) -> Row[Any]:
+    return connection.execute(select(mint_order).where(mint_order.c.commitment == commitment)).one()
+
+
+def _carried(connection: Connection, row: Row[Any]) -> bool:
+    """Whether an intent for the batch waits, or a signed transaction carries it until its nonce is final."""
+    alive = (IntentState.OPEN, IntentState.BOUND)
+    statement = select(intent.c.id).where(
+        intent.c.kind == "mint", intent.c.subject == _subject(row), intent.c.state.in_(alive)
+    )
+    return connection.execute(statement).first() is not None
+
+
+def _latest_report(connection: Connection) -> Row[Any] | None:
+    attested = (ReportState.ATTESTED, ReportState.FINAL)
+    statement = select(report).where(report.c.state.in_(attested)).order_by(report.c.number.desc()).limit(1)
+    return connection.execute(statement).one_or_none()

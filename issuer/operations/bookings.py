@@ -1,0 +1,154 @@
+"""Bookings: each entry of the bank on our two accounts, turned into postings.
+
+A bank fact always posts: what no order explains goes to suspense and locks minting and payouts.
+"""
+
+from typing import Any
+
+from issuer import audit
+from issuer.ledger import chart, journal
+from issuer.money import fen_to_units
+from issuer.operations import batches, deposits, locks, payouts, redemptions
+from issuer.operations.deposits import Credit
+from issuer.operations.locks import Scope
+from issuer.operations.payouts import Payout
+from issuer.operations.policy import Policy
+from issuer.store.facts import Fact
+from issuer.store.states import PayoutKind, PayoutState
+from issuer.store.unit import Unit
+
+
+def take(unit: Unit, policy: Policy, fact: Fact) -> None:
+    """Post one booked entry, whatever it is."""
+    entry = fact.payload
+    found = payouts.find(unit.connection, entry["end_to_end_id"])
+    if found is not None and _is_its_debit(found, entry):
+        _debit(unit, found, entry["amount_fen"], fact.key)
+    elif found is not None and _is_its_counterpart(found, entry):
+        _counterpart(unit, found, entry["amount_fen"])
+    elif found is not None and _is_its_return(found, entry):
+        _return(unit, found, entry["amount_fen"], fact.key)
+    elif _is_deposit(policy, entry):
+        deposits.take(unit, policy, _credit(fact))
+    else:
+        _suspend(unit, policy, fact)
+
+
+def status(unit: Unit, fact: Fact) -> None:
+    """The bank's answer to an order (pain.002)."""
+    told = fact.payload
+    found = payouts.find(unit.connection, told["message_id"])
+    if found is None:
+        reason = f"the bank answers {told['message_id']}, which is no order of ours"
+        locks.engage(unit, Scope.PAYOUTS, "unknown-order", reason, "Ask the bank where it came from, then clear.")
+    elif told["accepted"]:
+        payouts.accept(unit, found)
+    elif payouts.reject(unit, found, told["code"], told["reason"]):
+        _free_cause(unit, found)
+
+
+def _is_its_debit(found: Payout, entry: dict[str, Any]) -> bool:
+    due = found.amount_fen + found.fee_fen - found.booked_fen
+    open_ = found.state in (PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
+    return (
+        open_
+        and entry["direction"] == "debit"
+        and entry["account"] == found.debtor_account
+        and entry["amount_fen"] <= due
+    )
+
+
+def _is_its_counterpart(found: Payout, entry: dict[str, Any]) -> bool:
+    internal = found.kind in (PayoutKind.MINT, PayoutKind.UNFUND)
+    return (
+        internal
+        and found.state is PayoutState.PAID
+        and entry["direction"] == "credit"
+        and entry["account"] == found.creditor_account
+        and entry["amount_fen"] == found.amount_fen
+    )
+
+
+def _is_its_return(found: Payout, entry: dict[str, Any]) -> bool:
+    external = found.kind in (PayoutKind.REDEEM, PayoutKind.REFUND, PayoutKind.RETURN)
+    return (
+        external
+        and found.state is PayoutState.PAID
+        and entry["direction"] == "credit"
+        and entry["account"] == found.debtor_account
+        and entry["amount_fen"] <= found.booked_fen
+    )
+
+
+def _is_deposit(policy: Policy, entry: dict[str, Any]) -> bool:
+    return bool(entry["direction"] == "credit" and entry["account"] == policy.collection_account)
+
+
+def _debit(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
+    paid = payouts.book(unit, found, amount_fen, evidence)
+    units = fen_to_units(amount_fen)
+    if found.kind is PayoutKind.REDEEM:
+        redemptions.booked(unit, found, amount_fen, paid=paid)
+        return
+    source = chart.RESERVE if found.kind is PayoutKind.UNFUND else chart.COLLECTION
+    target = chart.TRANSIT if found.kind in (PayoutKind.MINT, PayoutKind.UNFUND) else chart.REFUNDS
+    journal.post(unit, journal.transfer("paid", found.subject, debit=target, credit=source, units=units))
+    if target == chart.REFUNDS and paid:
+        deposits.sent_back(unit, found)
+
+
+def _counterpart(unit: Unit, found: Payout, amount_fen: int) -> None:
+    target = chart.RESERVE if found.kind is PayoutKind.MINT else chart.COLLECTION
+    units = fen_to_units(amount_fen)
+    journal.post(unit, journal.transfer("arrived", found.subject, debit=target, credit=chart.TRANSIT, units=units))
+    if found.kind is PayoutKind.MINT:
+        batches.funded(unit, found)
+    else:
+        batches.unfunded(unit, found)
+
+
+def _return(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
+    all_of_it = payouts.take_back(unit, found, amount_fen, evidence)
+    if found.kind is PayoutKind.REDEEM:
+        redemptions.came_back(unit, found, amount_fen, all_of_it=all_of_it)
+        return
+    units = fen_to_units(amount_fen)
+    entry = journal.transfer("came back", found.subject, debit=chart.COLLECTION, credit=chart.REFUNDS, units=units)
+    journal.post(unit, entry)
+    if all_of_it:
+        deposits.not_sent_back(unit, found)
+        reason = f"{found.message_id} came back"
+        locks.engage(unit, Scope.PAYOUTS, "payment-returned", reason, "Correct the account with the customer, clear.")
+
+
+def _free_cause(unit: Unit, found: Payout) -> None:
+    """A rejected order moved nothing; what it was for waits again."""
+    if found.kind is PayoutKind.REDEEM:
+        redemptions.not_instructed(unit, found)
+    elif found.kind in (PayoutKind.REFUND, PayoutKind.RETURN):
+        deposits.not_sent_back(unit, found)
+
+
+def _suspend(unit: Unit, policy: Policy, fact: Fact) -> None:
+    entry = fact.payload
+    account = chart.RESERVE if entry["account"] == policy.reserve_account else chart.COLLECTION
+    units = fen_to_units(entry["amount_fen"])
+    sides = (account, chart.SUSPENSE) if entry["direction"] == "credit" else (chart.UNEXPLAINED_DEBITS, account)
+    description = f"{entry['direction']} without an order of ours"
+    journal.post(unit, journal.transfer(description, f"entry:{fact.key}", debit=sides[0], credit=sides[1], units=units))
+    after = {"account": entry["account"], "direction": entry["direction"], "amount_fen": entry["amount_fen"]}
+    audit.append(unit, "entry.suspended", f"entry:{fact.key}", after=after)
+    reason = f"the bank booked a {entry['direction']} on {account} that no order explains ({fact.key})"
+    for scope in (Scope.MINTING, Scope.PAYOUTS):
+        locks.engage(unit, scope, "unexplained-entry", reason, "Ask the bank what it is, settle it, clear the lock.")
+
+
+def _credit(fact: Fact) -> Credit:
+    entry = fact.payload
+    return Credit(
+        fact_id=fact.id,
+        reference=fact.key,
+        amount_fen=entry["amount_fen"],
+        sender_account=entry["counterparty_account"],
+        sender_name=entry["counterparty_name"],
+    )

@@ -1,0 +1,78 @@
+"""Customers: who may have tokens issued and redeemed, and the one bank account registered in their own name."""
+
+import re
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from issuer import audit
+from issuer.errors import InvalidInput, NotFound, Refused
+from issuer.operations.policy import Policy
+from issuer.store.tables import customer
+from issuer.store.unit import Unit
+
+_ACCOUNT = re.compile(r"[0-9A-Z]{6,34}")
+
+
+class Prohibited(Refused):
+    """The issuer does not serve customers there (R-06)."""
+
+    code = "prohibited-jurisdiction"
+    remedy = "Nothing can be done: the service is not offered there."
+
+
+def add(unit: Unit, policy: Policy, *, name: str, jurisdiction: str, bank_account: str) -> dict[str, Any]:
+    """Register a customer with the bank account held in the same name (R-29).
+
+    Raises InvalidInput, Prohibited, or Refused if the account is another customer's.
+    """
+    name = " ".join(name.split())
+    _check(name, jurisdiction, bank_account)
+    if jurisdiction in policy.refused_jurisdictions:
+        raise Prohibited(f"customers of {jurisdiction} are not served")
+    if by_account(unit.connection, bank_account) is not None:
+        raise Refused(f"the account {bank_account} is registered to another customer", "Give the customer's own.")
+    values = {"name": name, "jurisdiction": jurisdiction, "bank_account": bank_account, "at": unit.now}
+    customer_id = unit.connection.execute(insert(customer).values(**values).returning(customer.c.id)).scalar_one()
+    audit.append(
+        unit,
+        "customer.added",
+        f"customer:{customer_id}",
+        after={
+            "name": audit.commit_personal(unit, name),
+            "bank_account": audit.commit_personal(unit, bank_account),
+            "jurisdiction": jurisdiction,
+        },
+    )
+    return get(unit.connection, customer_id)
+
+
+def get(connection: Connection, customer_id: int) -> dict[str, Any]:
+    """One customer. Raises NotFound."""
+    row = connection.execute(select(customer).where(customer.c.id == customer_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no customer {customer_id}", "See `issuer customer list`.")
+    return dict(row._mapping)
+
+
+def every(connection: Connection) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(select(customer).order_by(customer.c.id)).mappings()]
+
+
+def by_account(connection: Connection, bank_account: str) -> dict[str, Any] | None:
+    row = connection.execute(select(customer).where(customer.c.bank_account == bank_account)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def same_name(registered: str, given: str) -> bool:
+    """Whether a bank's spelling of a name is the registered one, but for case and spacing."""
+    return " ".join(registered.split()).casefold() == " ".join(given.split()).casefold()
+
+
+def _check(name: str, jurisdiction: str, bank_account: str) -> None:
+    if not 0 < len(name) <= 140:
+        raise InvalidInput("a name has 1 to 140 characters", "Give the name as the bank account carries it.")
+    if re.fullmatch(r"[A-Z]{2}", jurisdiction) is None:
+        raise InvalidInput(f"{jurisdiction!r} is not a country code", "Give two letters of ISO 3166-1, such as HK.")
+    if _ACCOUNT.fullmatch(bank_account) is None:
+        raise InvalidInput(f"{bank_account!r} is not a bank account", "Give 6 to 34 capital letters and digits.")

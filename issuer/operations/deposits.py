@@ -1,0 +1,165 @@
+"""Deposits: money that came to the collection account, and whose it is (R-29).
+
+A credit from a customer's registered account, in the customer's name, is the customer's money; any other is nobody's
+and goes back to where it came from.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from issuer import audit
+from issuer.errors import NotFound, Refused
+from issuer.ledger import chart, journal
+from issuer.money import fen_to_units, format_fen
+from issuer.operations import customers, locks, mints, payouts, wallets
+from issuer.operations.locks import Scope
+from issuer.operations.payouts import Payment, Payout
+from issuer.operations.policy import Policy
+from issuer.operations.transitions import move
+from issuer.store.states import DepositState, PayoutKind
+from issuer.store.tables import deposit
+from issuer.store.unit import Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credit:
+    """A booked credit on the collection account, as the bank's notice tells it."""
+
+    fact_id: int
+    reference: str  # the bank's own, unique
+    amount_fen: int
+    sender_account: str
+    sender_name: str
+
+
+def take(unit: Unit, policy: Policy, credit: Credit) -> None:
+    """Post a credit to the customer it belongs to, or to suspense; mint it if the customer asked for that once."""
+    owner = customers.by_account(unit.connection, credit.sender_account)
+    reason = _mismatch(owner, credit.sender_name)
+    state = DepositState.SUSPENSE if reason else DepositState.CREDITED
+    customer_id = owner["id"] if owner and not reason else None
+    _insert(unit, credit, state, customer_id, reason)
+    account = chart.SUSPENSE if customer_id is None else chart.customer(customer_id)
+    units = fen_to_units(credit.amount_fen)
+    subject = f"deposit:{credit.reference}"
+    journal.post(
+        unit, journal.transfer(f"deposit {state}", subject, debit=chart.COLLECTION, credit=account, units=units)
+    )
+    sender = audit.commit_personal(unit, f"{credit.sender_account} {credit.sender_name}")
+    after = {"amount_fen": credit.amount_fen, "state": state, "customer": customer_id, "sender": sender}
+    audit.append(unit, "deposit.taken", subject, after=after, evidence=[credit.reference])
+    if customer_id is not None:
+        _follow_standing_instruction(unit, policy, customer_id, units)
+
+
+def refund(unit: Unit, policy: Policy, *, deposit_id: int) -> dict[str, Any]:
+    """Send a customer's deposit back to the registered account, if that much of it is not minted or bound to an order.
+
+    Raises NotFound, Locked, or Refused.
+    """
+    locks.require_open(unit.connection, Scope.PAYOUTS)
+    row = get(unit.connection, deposit_id)
+    if row["state"] != DepositState.CREDITED:
+        raise Refused(f"deposit {deposit_id} is {row['state']}", "Only a credited deposit can be refunded.")
+    free = journal.balance(unit.connection, chart.customer(row["customer_id"]))
+    if free < fen_to_units(row["amount_fen"]):
+        what = f"the customer has less than {format_fen(row['amount_fen'])} that is not minted or bound to an order"
+        raise Refused(what, "Cancel the mint order that holds the money, or redeem the tokens.")
+    _send_back(unit, policy, row, PayoutKind.REFUND, chart.customer(row["customer_id"]))
+    return get(unit.connection, deposit_id)
+
+
+def return_to_senders(unit: Unit, policy: Policy) -> int:
+    """Send back what lies in suspense; the number of payouts instructed."""
+    if locks.locked(unit.connection, Scope.PAYOUTS):
+        return 0
+    statement = select(deposit).where(deposit.c.state == DepositState.SUSPENSE).order_by(deposit.c.id)
+    rows = unit.connection.execute(statement).mappings().all()
+    for row in rows:
+        _send_back(unit, policy, dict(row), PayoutKind.RETURN, chart.SUSPENSE)
+    return len(rows)
+
+
+def sent_back(unit: Unit, found: Payout) -> None:
+    """The bank has debited a refund or a return."""
+    row = _of(unit.connection, found)
+    move(unit, deposit, row["id"], DepositState.RETURNING, DepositState.RETURNED)
+
+
+def not_sent_back(unit: Unit, found: Payout) -> None:
+    """The bank has refused a refund or a return, or booked it back: the money is where it was before."""
+    row = _of(unit.connection, found)
+    refunded = found.kind is PayoutKind.REFUND
+    owner = chart.customer(row["customer_id"]) if refunded else chart.SUSPENSE
+    state = DepositState.CREDITED if refunded else DepositState.SUSPENSE
+    units = fen_to_units(found.amount_fen)
+    entry = journal.transfer("not sent back", found.subject, debit=chart.REFUNDS, credit=owner, units=units)
+    journal.post(unit, entry)
+    move(unit, deposit, row["id"], (DepositState.RETURNING, DepositState.RETURNED), state)
+
+
+def get(connection: Connection, deposit_id: int) -> dict[str, Any]:
+    """One deposit. Raises NotFound."""
+    row = connection.execute(select(deposit).where(deposit.c.id == deposit_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no deposit {deposit_id}", "See `issuer deposit list`.")
+    return dict(row)
+
+
+def every(connection: Connection) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(select(deposit).order_by(deposit.c.id)).mappings()]
+
+
+def _mismatch(owner: dict[str, Any] | None, sender_name: str) -> str | None:
+    if owner is None:
+        return "the sending account is not registered to a customer"
+    if not customers.same_name(owner["name"], sender_name):
+        return "the sender's name is not the customer's"
+    return None
+
+
+def _insert(unit: Unit, credit: Credit, state: DepositState, customer_id: int | None, reason: str | None) -> None:
+    statement = insert(deposit).values(
+        fact_id=credit.fact_id,
+        reference=credit.reference,
+        amount_fen=credit.amount_fen,
+        sender_account=credit.sender_account,
+        sender_name=credit.sender_name,
+        customer_id=customer_id,
+        state=state,
+        reason=reason,
+        at=unit.now,
+    )
+    unit.connection.execute(statement)
+
+
+def _follow_standing_instruction(unit: Unit, policy: Policy, customer_id: int, units: int) -> None:
+    address = wallets.standing(unit.connection, customer_id)
+    if address is not None:
+        mints.request(unit, policy, customer_id=customer_id, wallet=address, value=units)
+
+
+def _send_back(unit: Unit, policy: Policy, row: dict[str, Any], kind: PayoutKind, owner: str) -> None:
+    units = fen_to_units(row["amount_fen"])
+    subject = f"deposit:{row['reference']}"
+    move(unit, deposit, row["id"], row["state"], DepositState.RETURNING)
+    journal.post(unit, journal.transfer("sent back", subject, debit=owner, credit=chart.REFUNDS, units=units))
+    payouts.instruct(
+        unit,
+        Payment(
+            kind=kind,
+            subject=subject,
+            amount_fen=row["amount_fen"],
+            debtor_account=policy.collection_account,
+            creditor_account=row["sender_account"],
+            creditor_name=row["sender_name"],
+            par=units,
+        ),
+    )
+
+
+def _of(connection: Connection, found: Payout) -> dict[str, Any]:
+    reference = found.subject.removeprefix("deposit:")
+    return dict(connection.execute(select(deposit).where(deposit.c.reference == reference)).mappings().one())

@@ -1,0 +1,39 @@
+"""Holdings: every address's tokens as the final transfers add them up, to be compared with the chain (R-18)."""
+
+from collections import defaultdict
+
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from issuer.store.facts import Fact
+from issuer.store.tables import holding
+from issuer.store.unit import Unit
+
+NOBODY = "0x" + "00" * 20
+"""The other side of a mint or a burn in a Transfer event."""
+
+
+def moved(unit: Unit, fact: Fact) -> None:
+    """Apply all transfers of one final block."""
+    changes: defaultdict[str, int] = defaultdict(int)
+    for sender, recipient, value in fact.payload["transfers"]:
+        changes[sender] -= value
+        changes[recipient] += value
+    changes.pop(NOBODY, None)
+    if not changes:
+        return
+    dialect = postgresql if unit.connection.dialect.name == "postgresql" else sqlite
+    fresh = [{"address": address, "balance": 0} for address in sorted(changes)]
+    unit.connection.execute(dialect.insert(holding).on_conflict_do_nothing(), fresh)
+    statement = (
+        update(holding)
+        .where(holding.c.address == bindparam("holder"))
+        .values(balance=holding.c.balance + bindparam("change"))
+    )
+    unit.connection.execute(statement, [{"holder": key, "change": changes[key]} for key in sorted(changes)])
+
+
+def every(connection: Connection) -> dict[str, int]:
+    """Tokens by address, in units."""
+    rows = connection.execute(select(holding.c.address, holding.c.balance).order_by(holding.c.address))
+    return {address: balance for address, balance in rows}

@@ -1,0 +1,125 @@
+"""Intake: every fact goes to the operation that turns it into state, in the order the facts came."""
+
+from collections.abc import Callable
+
+from issuer import audit
+from issuer.operations import (
+    batches,
+    bookings,
+    holdings,
+    locks,
+    powers,
+    redemptions,
+    reserve,
+    statements,
+    wallets,
+)
+from issuer.operations.locks import Scope
+from issuer.operations.policy import Policy
+from issuer.store import facts
+from issuer.store.facts import Fact
+from issuer.store.states import Outcome
+from issuer.store.unit import Store, Unit
+
+
+def take(store: Store, policy: Policy) -> int:
+    """Apply all new facts, each in its own unit of work; the number applied."""
+    with store.read() as connection:
+        waiting = facts.new(connection)
+    for fact in waiting:
+        with store.unit(f"apply {fact.kind}") as unit:
+            if facts.apply(unit, fact.id):
+                apply(unit, policy, fact)
+    return len(waiting)
+
+
+def apply(unit: Unit, policy: Policy, fact: Fact) -> None:
+    """Turn one fact into state."""
+    if fact.kind in _WITH_POLICY:
+        _WITH_POLICY[fact.kind](unit, policy, fact)
+    else:
+        _PLAIN[fact.kind](unit, fact)
+
+
+def _sent(unit: Unit, fact: Fact) -> None:
+    """A transaction of ours is final. What it did comes as events; here only what it failed to do."""
+    told = fact.payload
+    if told["outcome"] == Outcome.DONE:
+        return
+    audit.append(unit, "transaction.failed", told["subject"], after={"kind": told["kind"], "outcome": told["outcome"]})
+    if told["kind"] == "mint":
+        batches.wait(unit, told["subject"].removeprefix("batch:"))
+    elif told["kind"] == "report":
+        reserve.not_posted(unit, told["subject"], told["outcome"])
+    if told["outcome"] == Outcome.FOREIGN:
+        reason = f"a transaction that is not ours took a nonce of the key that sends {told['kind']}"
+        remedy = "The key is stolen or runs twice: stop minting on chain, rotate the key, then clear the lock."
+        locks.engage(unit, Scope.MINTING, "foreign-nonce", reason, remedy)
+
+
+def _refused(unit: Unit, fact: Fact) -> None:
+    """The contract would have refused a transaction, so it was never signed."""
+    told = fact.payload
+    if told["kind"] == "mint":
+        batches.refused(unit, fact)
+    elif told["kind"] == "report":
+        reserve.not_posted(unit, told["subject"], told["error"])
+    else:
+        after = {"kind": told["kind"], "error": told["error"]}
+        audit.append(unit, "transaction.refused", told["subject"], after=after)
+
+
+def _broken(unit: Unit, fact: Fact) -> None:
+    """A block that was final is contradicted: nothing may rest on the chain until a person decides."""
+    told = fact.payload
+    reason = f"block {told['number']} was final as {told['expected']}, now the node says {told['found']}"
+    remedy = "Find out which chain is right; restore from a backup if need be; then clear the lock."
+    for scope in (Scope.MINTING, Scope.PAYOUTS):
+        locks.engage(unit, scope, "broken-finality", reason, remedy)
+
+
+def _low_gas(unit: Unit, fact: Fact) -> None:
+    told = fact.payload
+    reason = f"the {told['role']} key {told['address']} has too little gas money"
+    locks.engage(unit, Scope.MINTING, "low-gas", reason, "Send it gas money, then clear the lock.")
+
+
+def _gap(unit: Unit, fact: Fact) -> None:
+    """The bank's numbering has a hole: the books may not be whole."""
+    reason = f"the bank's notices jump from {fact.payload['last']} to {fact.payload['next']}"
+    locks.engage(unit, Scope.MINTING, "notice-gap", reason, "Ask the bank for what is missing, then clear the lock.")
+
+
+def _malformed(unit: Unit, fact: Fact) -> None:
+    reason = f"{fact.payload['name']} cannot be read: {fact.payload['what']}"
+    locks.engage(unit, Scope.MINTING, "malformed-document", reason, "Ask the bank for it again, then clear the lock.")
+
+
+_WITH_POLICY: dict[str, Callable[[Unit, Policy, Fact], None]] = {
+    "entry": bookings.take,
+    "redeemed": redemptions.burned,
+}
+
+_OBSERVED = ("frozen", "unfrozen", "stopped", "resumed", "limit", "policy", "minter", "feed", "hook", "age", "attestor")
+
+_PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
+    **dict.fromkeys(_OBSERVED, powers.observed),
+    "status": bookings.status,
+    "statement": statements.take,
+    "report": reserve.signed,
+    "refusal": reserve.refused,
+    "gap": _gap,
+    "malformed": _malformed,
+    "minted": batches.minted,
+    "moved": holdings.moved,
+    "verified": wallets.verified,
+    "unverified": wallets.unverified,
+    "reported": reserve.posted,
+    "proposed": powers.proposed,
+    "accepted": powers.accepted,
+    "cancelled": powers.cancelled,
+    "sent": _sent,
+    "refused": _refused,
+    "broken": _broken,
+    "low-gas": _low_gas,
+}

@@ -1,0 +1,71 @@
+"""Named locks: what stops minting or payouts, why, since when, and what lifts it."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from issuer import audit
+from issuer.errors import Locked, NotFound
+from issuer.store.tables import lock
+from issuer.store.unit import Unit
+
+
+class Scope(StrEnum):
+    MINTING = "minting"
+    PAYOUTS = "payouts"
+
+
+def engage(unit: Unit, scope: Scope, code: str, reason: str, remedy: str) -> None:
+    """Lock a scope for a cause; a cause that locks it already is not recorded twice."""
+    dialect = postgresql if unit.connection.dialect.name == "postgresql" else sqlite
+    values = {"scope": scope, "code": code, "reason": reason, "remedy": remedy, "since": unit.now}
+    statement = dialect.insert(lock).values(**values).on_conflict_do_nothing().returning(lock.c.id)
+    lock_id = unit.connection.execute(statement).scalar()
+    if lock_id is not None:
+        audit.append(unit, "lock.engaged", f"lock:{lock_id}", after={"scope": scope, "code": code, "reason": reason})
+
+
+def clear(unit: Unit, lock_id: int) -> dict[str, Any]:
+    """Lift a lock, in the name of the person who has looked at its cause. Raises NotFound."""
+    statement = (
+        update(lock)
+        .where(lock.c.id == lock_id, lock.c.cleared_at.is_(None))
+        .values(cleared_at=unit.now)
+        .returning(lock.c.scope, lock.c.code)
+    )
+    row = unit.connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no live lock {lock_id}", "See `issuer lock list`.")
+    audit.append(unit, "lock.cleared", f"lock:{lock_id}", after={"scope": row.scope, "code": row.code})
+    return {"lock": lock_id, "scope": row.scope, "code": row.code, "cleared": True}
+
+
+def live(connection: Connection) -> list[dict[str, Any]]:
+    """The locks in force, oldest first."""
+    statement = select(lock).where(lock.c.cleared_at.is_(None)).order_by(lock.c.id)
+    return [
+        {
+            "id": row.id,
+            "scope": row.scope,
+            "code": row.code,
+            "reason": row.reason,
+            "remedy": row.remedy,
+            "since": row.since,
+        }
+        for row in connection.execute(statement)
+    ]
+
+
+def locked(connection: Connection, scope: Scope) -> bool:
+    statement = select(lock.c.id).where(lock.c.scope == scope, lock.c.cleared_at.is_(None)).limit(1)
+    return connection.execute(statement).first() is not None
+
+
+def require_open(connection: Connection, scope: Scope) -> None:
+    """Raise Locked, naming the first cause, if the scope is locked."""
+    statement = select(lock).where(lock.c.scope == scope, lock.c.cleared_at.is_(None)).order_by(lock.c.id).limit(1)
+    row = connection.execute(statement).first()
+    if row is not None:
+        raise Locked(f"{scope} is locked: {row.reason}", row.remedy)

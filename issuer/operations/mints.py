@@ -1,0 +1,176 @@
+"""Mint orders: they wait for money, never the other way round (R-21).
+
+requested -> approved -> reserved, and then the order's batch carries it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, insert, select
+
+from issuer import audit
+from issuer.audit.record import canonical
+from issuer.errors import NotFound, Refused
+from issuer.ledger import chart, journal
+from issuer.money import format_units, units_to_fen
+from issuer.operations import customers, locks, wallets
+from issuer.operations.locks import Scope
+from issuer.operations.policy import Policy
+from issuer.operations.transitions import move
+from issuer.store.states import BatchState, OrderState, WalletState
+from issuer.store.tables import batch, mint_order, wallet
+from issuer.store.unit import Unit
+
+# -- asked for by people
+
+
+def request(unit: Unit, policy: Policy, *, customer_id: int, wallet: str, value: int) -> dict[str, Any]:
+    """Order `value` units to be minted to a customer's own wallet. Raises NotFound, InvalidAmount or Refused."""
+    customers.get(unit.connection, customer_id)
+    units_to_fen(value)
+    if wallets.owner(unit.connection, wallet) != customer_id:
+        raise Refused(f"{wallet} is not a registered wallet of customer {customer_id}", "Register the wallet first.")
+    state = OrderState.REQUESTED if value > policy.approval_threshold else OrderState.APPROVED
+    row = {"customer_id": customer_id, "wallet": wallet, "value": value, "requested_by": unit.actor, "at": unit.now}
+    commitment = _commit(unit, row)
+    statement = insert(mint_order).values(**row, commitment=commitment, state=state).returning(mint_order.c.id)
+    order_id = unit.connection.execute(statement).scalar_one()
+    after = {"customer": customer_id, "wallet": wallet, "value": value, "state": state}
+    audit.append(unit, "mint.requested", f"order:{commitment}", after=after)
+    return get(unit.connection, order_id)
+
+
+def approve(unit: Unit, *, order_id: int) -> dict[str, Any]:
+    """Approve a large order, as another person than the one who asked (R-34). Raises NotFound or Refused."""
+    row = get(unit.connection, order_id)
+    if row["state"] != OrderState.REQUESTED:
+        raise Refused(f"order {order_id} is {row['state']}", "Only a requested order waits for approval.")
+    if row["requested_by"] == unit.actor:
+        raise Refused("an order is not approved by the person who asked for it", "Let another operator approve it.")
+    return _decide(unit, row, OrderState.APPROVED, "mint.approved")
+
+
+def reject(unit: Unit, *, order_id: int) -> dict[str, Any]:
+    """Refuse a large order that waits for approval. Raises NotFound or Refused."""
+    row = get(unit.connection, order_id)
+    if row["state"] != OrderState.REQUESTED:
+        raise Refused(f"order {order_id} is {row['state']}", "Only a requested order waits for approval.")
+    return _decide(unit, row, OrderState.REJECTED, "mint.rejected")
+
+
+def cancel(unit: Unit, *, order_id: int) -> dict[str, Any]:
+    """Withdraw an order that holds no money yet. Raises NotFound or Refused."""
+    row = get(unit.connection, order_id)
+    if row["state"] not in (OrderState.REQUESTED, OrderState.APPROVED):
+        raise Refused(f"order {order_id} is {row['state']}", "Redeem the tokens once they are minted.")
+    return _decide(unit, row, OrderState.CANCELLED, "mint.cancelled")
+
+
+# -- one step of the service
+
+
+def reserve(unit: Unit, limit: int = 1000) -> int:
+    """Bind customers' money to their approved orders, oldest first; the number of orders reserved."""
+    if locks.locked(unit.connection, Scope.MINTING):
+        return 0
+    free: dict[int, int] = {}
+    taken = []
+    for row in _ready(unit.connection, limit):
+        account = chart.customer(row.customer_id)
+        free.setdefault(row.customer_id, journal.balance(unit.connection, account))
+        if free[row.customer_id] >= row.value:
+            free[row.customer_id] -= row.value
+            taken.append(row)
+    for row in taken:
+        move(unit, mint_order, row.id, OrderState.APPROVED, OrderState.RESERVED)
+        audit.append(unit, "mint.reserved", f"order:{row.commitment}", after={"value": row.value})
+    if taken:
+        journal.post(unit, *(_reservation(row) for row in taken))
+    return len(taken)
+
+
+# -- looked at
+
+
+def get(connection: Connection, order_id: int) -> dict[str, Any]:
+    """One order, with how far its batch is and what it waits for. Raises NotFound."""
+    found = _views(connection, mint_order.c.id == order_id)
+    if not found:
+        raise NotFound(f"there is no mint order {order_id}", "See `issuer mint list`.")
+    return found[0]
+
+
+def every(connection: Connection) -> list[dict[str, Any]]:
+    return _views(connection, mint_order.c.id > 0)
+
+
+# -- within
+
+
+def _commit(unit: Unit, row: dict[str, Any]) -> str:
+    """The order's 32-byte id: what the batch's reference on chain commits to."""
+    body = canonical({**row, "nonce": unit.random_bytes(16).hex()})
+    return "0x" + hashlib.sha256(body).hexdigest()
+
+
+def _decide(unit: Unit, row: dict[str, Any], state: OrderState, action: str) -> dict[str, Any]:
+    move(unit, mint_order, row["id"], row["state"], state, decided_by=unit.actor)
+    audit.append(unit, action, f"order:{row['commitment']}", before={"state": row["state"]}, after={"state": state})
+    return get(unit.connection, row["id"])
+
+
+def _ready(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+    statement = (
+        select(mint_order)
+        .join(wallet, wallet.c.address == mint_order.c.wallet)
+        .where(mint_order.c.state == OrderState.APPROVED, wallet.c.state == WalletState.VERIFIED)
+        .order_by(mint_order.c.id)
+        .limit(limit)
+    )
+    return connection.execute(statement).all()
+
+
+def _reservation(row: Row[Any]) -> journal.Entry:
+    owner, subject = chart.customer(row.customer_id), f"order:{row.commitment}"
+    return journal.transfer("reserved", subject, debit=owner, credit=chart.IN_FLIGHT, units=row.value)
+
+
+def _views(connection: Connection, condition: ColumnElement[bool]) -> list[dict[str, Any]]:
+    statement = (
+        select(
+            *mint_order.c,
+            batch.c.state.label("batch_state"),
+            batch.c.reference.label("batch_reference"),
+            (batch.c.first + mint_order.c.position).label("number"),
+            wallet.c.state.label("wallet_state"),
+        )
+        .join(wallet, wallet.c.address == mint_order.c.wallet)
+        .outerjoin(batch, batch.c.id == mint_order.c.batch_id)
+        .where(condition)
+        .order_by(mint_order.c.id)
+    )
+    rows = connection.execute(statement).mappings().all()
+    return [{**row, "waits_for": _waits_for(connection, row)} for row in rows]
+
+
+_BATCH_WAITS = {
+    BatchState.FUNDING: "the bank to move its money to the reserve",
+    BatchState.FUNDED: "a reserve report that includes it",
+    BatchState.ATTESTED: "its mint to be final on chain",
+}
+
+
+def _waits_for(connection: Connection, row: RowMapping) -> str | None:
+    """What has to happen before the order moves on, in words for the person who asks."""
+    if row["state"] == OrderState.REQUESTED:
+        return "approval by another operator"
+    if row["state"] == OrderState.APPROVED and row["wallet_state"] != WalletState.VERIFIED:
+        return "its wallet to be verified on chain"
+    if row["state"] == OrderState.APPROVED:
+        free = journal.balance(connection, chart.customer(row["customer_id"]))
+        missing = max(row["value"] - free, 0)
+        return f"{format_units(missing)} CNH of customer {row['customer_id']}'s money" if missing else "its turn"
+    if row["state"] == OrderState.FAILED:
+        return "the bank to move its money back"
+    return _BATCH_WAITS.get(row["batch_state"]) if row["state"] == OrderState.BATCHED else None

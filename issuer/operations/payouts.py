@@ -1,0 +1,154 @@
+"""One machine for every payment out: instructed once, then the bank's facts move it.
+
+Silence is never a reason to instruct again: only a rejection or a booked return frees a cause for another payout,
+and the database allows one live payout for one cause.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, RowMapping, func, insert, select
+
+from issuer import audit
+from issuer.operations import locks
+from issuer.operations.locks import Scope
+from issuer.operations.transitions import move
+from issuer.store import intents
+from issuer.store.states import Door, PayoutKind, PayoutState
+from issuer.store.tables import payout
+from issuer.store.unit import Unit
+
+DUPLICATE = "DU01"
+"""ISO 20022 status reason: the message id was used before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payment:
+    """What is to be paid, and why."""
+
+    kind: PayoutKind
+    subject: str  # its cause, such as ``redemption:100000000000``
+    amount_fen: int
+    debtor_account: str
+    creditor_account: str
+    creditor_name: str
+    par: int  # units discharged
+    fee_fen: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payout(Payment):
+    """One instruction of a payment, as the issuer knows it."""
+
+    id: int
+    message_id: str
+    state: PayoutState
+    booked_fen: int
+    reason: str | None
+    at: int
+
+
+def instruct(unit: Unit, payment: Payment) -> int:
+    """Order a payment from the bank; the file leaves when the record is sealed in the log. Returns the payout's id."""
+    message_id = _message_id(unit.connection, payment)
+    values = {**asdict(payment), "message_id": message_id, "state": PayoutState.INSTRUCTED, "booked_fen": 0}
+    statement = insert(payout).values(**values, at=unit.now).returning(payout.c.id)
+    payout_id = int(unit.connection.execute(statement).scalar_one())
+    creditor = audit.commit_personal(unit, f"{payment.creditor_account} {payment.creditor_name}")
+    after = {
+        "message_id": message_id,
+        "kind": payment.kind,
+        "amount_fen": payment.amount_fen,
+        "fee_fen": payment.fee_fen,
+        "par": payment.par,
+        "creditor": creditor,
+    }
+    record = audit.append(unit, "payout.instructed", payment.subject, after=after)
+    intents.emit(unit, Door.BANK, "payment", payment.subject, {"payout_id": payout_id}, record)
+    return payout_id
+
+
+def accept(unit: Unit, found: Payout) -> None:
+    """The bank has taken the order (pain.002); its booking may have been told first."""
+    if found.state is PayoutState.INSTRUCTED:
+        move(unit, payout, found.id, PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
+        audit.append(unit, "payout.accepted", found.subject, after={"message_id": found.message_id})
+
+
+def reject(unit: Unit, found: Payout, code: str, reason: str) -> bool:
+    """The bank has refused the order (pain.002). True if it moved nothing, so that its cause is free again.
+
+    A repeated message id is no such refusal: the first instruction stands, and a person must look.
+    """
+    if code == DUPLICATE:
+        text = f"the bank says it already knows {found.message_id}"
+        locks.engage(unit, Scope.PAYOUTS, "duplicate-message", text, "Compare with the bank's statement, then clear.")
+        return False
+    text = f"{code}: {reason}"
+    move(unit, payout, found.id, PayoutState.INSTRUCTED, PayoutState.REJECTED, reason=text)
+    audit.append(unit, "payout.rejected", found.subject, after={"message_id": found.message_id, "reason": text})
+    scope = Scope.MINTING if found.kind is PayoutKind.MINT else Scope.PAYOUTS
+    remedy = "Correct the cause with the bank; once the lock is cleared it is instructed again."
+    locks.engage(unit, scope, "payout-rejected", f"the bank refused {found.message_id}: {text}", remedy)
+    return True
+
+
+def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
+    """The bank has debited the order or a part of it; True once all of it, fee included, has left."""
+    booked = found.booked_fen + amount_fen
+    paid = booked == found.amount_fen + found.fee_fen
+    state = PayoutState.PAID if paid else found.state
+    move(unit, payout, found.id, (PayoutState.INSTRUCTED, PayoutState.ACCEPTED), state, booked_fen=booked)
+    if paid:
+        after = {"message_id": found.message_id, "amount_fen": booked}
+        audit.append(unit, "payout.paid", found.subject, after=after, evidence=[evidence])
+    return paid
+
+
+def take_back(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
+    """The bank has booked a paid order, or a part of it, back; True once all of it has come back."""
+    left = found.booked_fen - amount_fen
+    state = PayoutState.RETURNED if left == 0 else PayoutState.PAID
+    move(unit, payout, found.id, PayoutState.PAID, state, booked_fen=left)
+    if left == 0:
+        after = {"message_id": found.message_id, "amount_fen": amount_fen}
+        audit.append(unit, "payout.returned", found.subject, after=after, evidence=[evidence])
+    return left == 0
+
+
+def find(connection: Connection, message_id: str | None) -> Payout | None:
+    """The payout that a bank message names."""
+    row = connection.execute(select(payout).where(payout.c.message_id == message_id)).mappings().one_or_none()
+    return None if row is None else _payout(row)
+
+
+def get(connection: Connection, payout_id: int) -> Payout:
+    return _payout(connection.execute(select(payout).where(payout.c.id == payout_id)).mappings().one())
+
+
+def live(connection: Connection, kind: PayoutKind, subject: str) -> bool:
+    """Whether a cause has an instruction that was neither rejected nor returned."""
+    over = (PayoutState.REJECTED, PayoutState.RETURNED)
+    statement = select(payout.c.id).where(
+        payout.c.subject == subject, payout.c.kind == kind, payout.c.state.not_in(over)
+    )
+    return connection.execute(statement).first() is not None
+
+
+def every(connection: Connection) -> list[Payout]:
+    return [_payout(row) for row in connection.execute(select(payout).order_by(payout.c.id)).mappings()]
+
+
+def _message_id(connection: Connection, payment: Payment) -> str:
+    """Fixed by the cause and by how many earlier instructions of it failed, so a lost database says it again alike.
+
+    At most 35 characters (ISO 20022 Max35Text).
+    """
+    earlier = select(func.count()).where(payout.c.subject == payment.subject, payout.c.kind == payment.kind)
+    attempt = connection.execute(earlier).scalar_one() + 1
+    cause = hashlib.sha256(payment.subject.encode()).hexdigest()[:20]
+    return f"{payment.kind}-{cause}-{attempt}"
+
+
+def _payout(row: RowMapping) -> Payout:
+    return Payout(**{**row, "kind": PayoutKind(row["kind"]), "state": PayoutState(row["state"])})

@@ -1,0 +1,150 @@
+"""Redemptions: a final burn is a debt to its holder, paid once, at par less the disclosed fee (R-22, R-23)."""
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from issuer import audit
+from issuer.errors import NotFound, Refused
+from issuer.ledger import chart, journal
+from issuer.money import fen_to_units, whole_fen
+from issuer.operations import customers, locks, payouts, wallets
+from issuer.operations.locks import Scope
+from issuer.operations.payouts import Payment, Payout
+from issuer.operations.policy import Policy
+from issuer.operations.transitions import move
+from issuer.regime.business_days import redemption_deadline
+from issuer.store.facts import Fact
+from issuer.store.states import PayoutKind, RedemptionState
+from issuer.store.tables import redemption
+from issuer.store.unit import Unit
+
+DEFAULT_INSTRUCTION = "0x" + "00" * 32
+"""The reference that asks for payment to the account registered for the wallet's owner."""
+
+
+def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
+    """A final burn: what was outstanding is now payable, and the clock of one business day runs."""
+    told = fact.payload
+    customer_id = wallets.owner(unit.connection, told["account"])
+    reason = _obstacle(policy, customer_id, told["reference"], told["value"])
+    state = RedemptionState.HELD if reason else RedemptionState.PAYABLE
+    statement = insert(redemption).values(
+        id=told["id"],
+        holder=told["account"],
+        value=told["value"],
+        reference=told["reference"],
+        transaction_hash=told["transaction"],
+        customer_id=customer_id,
+        state=state,
+        reason=reason,
+        deadline=redemption_deadline(told["timestamp"]),
+        at=unit.now,
+    )
+    unit.connection.execute(statement)
+    subject = f"redemption:{told['id']}"
+    units = told["value"]
+    entry = journal.transfer("redeemed", subject, debit=chart.OUTSTANDING, credit=chart.REDEMPTIONS, units=units)
+    journal.post(unit, entry)
+    after = {"holder": told["account"], "value": units, "state": state, "reason": reason}
+    audit.append(unit, "redemption.burned", subject, after=after, evidence=[told["transaction"]])
+
+
+def instruct(unit: Unit, policy: Policy) -> int:
+    """Have payable redemptions paid, oldest first; the number instructed."""
+    if locks.locked(unit.connection, Scope.PAYOUTS):
+        return 0
+    statement = select(redemption).where(redemption.c.state == RedemptionState.PAYABLE).order_by(redemption.c.id)
+    rows = unit.connection.execute(statement.limit(100)).all()
+    for row in rows:
+        owner = customers.get(unit.connection, row.customer_id)
+        move(unit, redemption, row.id, RedemptionState.PAYABLE, RedemptionState.INSTRUCTED)
+        payouts.instruct(
+            unit,
+            Payment(
+                kind=PayoutKind.REDEEM,
+                subject=f"redemption:{row.id}",
+                amount_fen=whole_fen(row.value) - policy.redemption_fee_fen,
+                debtor_account=policy.reserve_account,
+                creditor_account=owner["bank_account"],
+                creditor_name=owner["name"],
+                par=row.value,
+                fee_fen=policy.redemption_fee_fen,
+            ),
+        )
+    return len(rows)
+
+
+def release(unit: Unit, policy: Policy, *, redemption_id: int) -> dict[str, Any]:
+    """Have a held or returned redemption paid after its obstacle is gone. Raises NotFound, or Refused if it is not."""
+    row = get(unit.connection, redemption_id)
+    customer_id = wallets.owner(unit.connection, row["holder"])
+    reason = _obstacle(policy, customer_id, DEFAULT_INSTRUCTION, row["value"])
+    if row["state"] not in (RedemptionState.HELD, RedemptionState.RETURNED) or reason:
+        raise Refused(f"redemption {redemption_id} is {row['state']}: {reason or 'nothing holds it'}")
+    sources = (RedemptionState.HELD, RedemptionState.RETURNED)
+    move(unit, redemption, redemption_id, sources, RedemptionState.PAYABLE, customer_id=customer_id, reason=None)
+    audit.append(unit, "redemption.released", f"redemption:{redemption_id}", before={"reason": row["reason"]})
+    return get(unit.connection, redemption_id)
+
+
+def booked(unit: Unit, found: Payout, amount_fen: int, *, paid: bool) -> None:
+    """The bank has debited the reserve for a redemption; what is below a fen stays with the issuer once it is paid."""
+    entries = [_entry("paid", found, chart.REDEMPTIONS, chart.RESERVE, fen_to_units(amount_fen))]
+    if paid and _dust(found):
+        entries.append(_entry("below a fen", found, chart.REDEMPTIONS, chart.BUFFER, _dust(found)))
+    journal.post(unit, *entries)
+    if paid:
+        move(unit, redemption, _id_of(found), RedemptionState.INSTRUCTED, RedemptionState.PAID)
+
+
+def came_back(unit: Unit, found: Payout, amount_fen: int, *, all_of_it: bool) -> None:
+    """The bank has booked a payment back: it is owed again, to an account that a person must correct."""
+    entries = [_entry("came back", found, chart.RESERVE, chart.REDEMPTIONS, fen_to_units(amount_fen))]
+    if all_of_it and _dust(found):
+        entries.append(_entry("below a fen", found, chart.BUFFER, chart.REDEMPTIONS, _dust(found)))
+    journal.post(unit, *entries)
+    if all_of_it:
+        reason = "the payment came back"
+        move(unit, redemption, _id_of(found), RedemptionState.PAID, RedemptionState.RETURNED, reason=reason)
+
+
+def not_instructed(unit: Unit, found: Payout) -> None:
+    """The bank has refused the order and moved nothing: it is still payable."""
+    move(unit, redemption, _id_of(found), RedemptionState.INSTRUCTED, RedemptionState.PAYABLE)
+
+
+def get(connection: Connection, redemption_id: int) -> dict[str, Any]:
+    """One redemption. Raises NotFound."""
+    row = connection.execute(select(redemption).where(redemption.c.id == redemption_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no redemption {redemption_id}", "See `issuer redemption list`.")
+    return dict(row)
+
+
+def every(connection: Connection) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(select(redemption).order_by(redemption.c.id)).mappings()]
+
+
+def _obstacle(policy: Policy, customer_id: int | None, reference: str, value: int) -> str | None:
+    """Why a redemption cannot be paid by itself, if so."""
+    if customer_id is None:
+        return "the holder's wallet is not registered to a customer"
+    if reference != DEFAULT_INSTRUCTION:
+        return "its reference names no registered payout instruction"
+    if whole_fen(value) <= policy.redemption_fee_fen:
+        return "it is not above the fee"
+    return None
+
+
+def _dust(found: Payout) -> int:
+    """What of the par is below a fen, in units: only a whole balance can carry it."""
+    return found.par - fen_to_units(found.amount_fen + found.fee_fen)
+
+
+def _entry(description: str, found: Payout, debit: str, credit: str, units: int) -> journal.Entry:
+    return journal.transfer(description, found.subject, debit=debit, credit=credit, units=units)
+
+
+def _id_of(found: Payout) -> int:
+    return int(found.subject.removeprefix("redemption:"))

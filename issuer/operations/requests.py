@@ -1,0 +1,102 @@
+"""What people and programs ask for, once each: an idempotency key is bound for ever to its caller, operation and body.
+
+The key is bound in the unit of work that carries the request out, so a refused request binds nothing and two calls
+with one key never both run.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from issuer import audit
+from issuer.audit.record import canonical
+from issuer.errors import Conflict, IssuerError, Refused
+from issuer.store.tables import request
+from issuer.store.unit import Store, Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    body: dict[str, Any]
+    replayed: bool  # the first answer, given again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    caller: str  # the actor, such as ``operator:alice``
+    key: str
+    operation: str
+    body: dict[str, Any]
+
+    @property
+    def body_hash(self) -> str:
+        return "0x" + hashlib.sha256(canonical(self.body)).hexdigest()
+
+
+def carry_out(store: Store, request: Request, act: Callable[[Unit], dict[str, Any]]) -> Answer:
+    """Do the act once for this key, or give its first answer again.
+
+    Raises Conflict if the key is bound to another operation or body, and whatever the act raises; a refusal is
+    written to the audit log.
+    """
+    try:
+        return _once(store, request, act)
+    except IntegrityError:
+        return _replay_after_race(store, request)
+    except Refused as refusal:
+        _record_refusal(store, request, refusal)
+        raise
+
+
+def _once(store: Store, asked: Request, act: Callable[[Unit], dict[str, Any]]) -> Answer:
+    with store.unit(asked.operation, asked.caller) as unit:
+        known = _known(unit.connection, asked)
+        if known is not None:
+            return known
+        answer = act(unit)
+        unit.connection.execute(
+            insert(request).values(
+                caller=asked.caller,
+                key=asked.key,
+                operation=asked.operation,
+                body_hash=asked.body_hash,
+                answer=answer,
+                at=unit.now,
+            )
+        )
+        return Answer(body=answer, replayed=False)
+
+
+def _replay_after_race(store: Store, asked: Request) -> Answer:
+    with store.read() as connection:
+        known = _known(connection, asked)
+    if known is None:
+        raise Conflict("another request changed the same thing at the same moment", "Try again with the same key.")
+    return known
+
+
+def _known(connection: Connection, asked: Request) -> Answer | None:
+    statement = select(request).where(request.c.caller == asked.caller, request.c.key == asked.key)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    if (row.operation, row.body_hash) != (asked.operation, asked.body_hash):
+        raise Conflict(
+            f"the key {asked.key!r} is bound to another request ({row.operation})",
+            "Use a new key for a new request; repeat the old request exactly to see its answer.",
+        )
+    return Answer(body=row.answer, replayed=True)
+
+
+def _record_refusal(store: Store, asked: Request, refusal: IssuerError) -> None:
+    with store.unit("refuse", asked.caller) as unit:
+        audit.append(
+            unit,
+            "request.refused",
+            f"request:{asked.key}",
+            after={"operation": asked.operation, "code": refusal.code},
+        )

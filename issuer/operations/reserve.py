@@ -1,0 +1,192 @@
+"""Reserve reports: asked of the bank and the auditor, signed by both, posted on chain before the mints they cover."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from issuer import audit
+from issuer.errors import Refused
+from issuer.operations import batches, locks
+from issuer.operations.binding import Binding
+from issuer.operations.binding import get as binding_of
+from issuer.operations.locks import Scope
+from issuer.operations.policy import Policy
+from issuer.operations.transitions import move
+from issuer.store import intents
+from issuer.store.facts import Fact
+from issuer.store.states import Door, ReportState
+from issuer.store.tables import checkpoint, cursor, log_tree, report
+from issuer.store.unit import Unit
+
+TOO_EARLY = "too-early"
+"""The bank's refusal of a report whose as-of time would not be later than the last one's."""
+
+
+def request(unit: Unit) -> dict[str, Any]:
+    """Ask bank and auditor for a report that anchors the log as it is published now.
+
+    Raises Refused while one is asked for, or while the chain has no block later than the last report.
+    """
+    if _in_state(unit.connection, ReportState.REQUESTED) is not None:
+        raise Refused("a report is asked for already", "Wait for the answers: see `issuer report show`.")
+    anchor, block_time = _anchor(unit.connection), _block_time(unit.connection)
+    last = latest(unit.connection)
+    if anchor is None or (last is not None and block_time <= last["as_of"]):
+        raise Refused("nothing has happened since the last report", "Wait for a new block, then ask again.")
+    number = _last_number(unit.connection) + 1
+    withheld = batches.withhold(unit, number)
+    values = {"log_size": anchor.size, "log_root": anchor.root, "withheld": withheld, "signatures": {}}
+    statement = insert(report).values(number=number, state=ReportState.REQUESTED, at=unit.now, **values)
+    unit.connection.execute(statement)
+    subject = f"report:{number}"
+    after = {"log_size": anchor.size, "log_root": anchor.root, "withheld": withheld}
+    record = audit.append(unit, "report.requested", subject, after=after)
+    payload = {"number": number, "block_time": block_time, "withheld": withheld, **_asked(unit.connection, anchor)}
+    intents.emit(unit, Door.BANK, "report-request", subject, payload, record)
+    return get(unit.connection, number)
+
+
+def request_if_due(unit: Unit, policy: Policy) -> int:
+    """Ask for a report when a batch or a failed order waits for one, or the last one has aged; 1 if asked."""
+    if not _due(unit, policy):
+        return 0
+    try:
+        request(unit)
+    except Refused:
+        return 0
+    return 1
+
+
+def signed(unit: Unit, fact: Fact) -> None:
+    """One attestor's signature. With the quorum's, the report may be posted and the mints it covers sent."""
+    told, binding = fact.payload, binding_of(unit.connection)
+    row = _by_number(unit.connection, told["number"])
+    problem = _problem(row, told, binding)
+    if row is None or problem:
+        reason = f"the answer to report {told['number']} by {told['signer']} is not acceptable: {problem}"
+        locks.engage(unit, Scope.MINTING, "bad-report", reason, "Ask the signer why, then clear the lock.")
+        return
+    signatures = {**row.signatures, told["signer"]: told["signature"]}
+    figures = {name: told["report"][name] for name in ("reserve", "paid", "credited")}
+    values = {**figures, "as_of": told["report"]["asOf"], "signatures": signatures}
+    unit.connection.execute(update(report).where(report.c.number == row.number).values(**values))
+    audit.append(unit, "report.signed", f"report:{row.number}", after={"signer": told["signer"], **figures})
+    if len(signatures) == binding.quorum:
+        _release(unit, row.number, told["report"], signatures)
+
+
+def refused(unit: Unit, fact: Fact) -> None:
+    """A signer refuses: an early request is asked again, anything else stops minting until a person has looked."""
+    told = fact.payload
+    row = _by_number(unit.connection, told["number"])
+    if row is None or row.state != ReportState.REQUESTED:
+        return
+    reason = f"{told['by']}: {told['reason']} ({told['code']})"
+    move(unit, report, row.number, ReportState.REQUESTED, ReportState.REFUSED, reason=reason)
+    audit.append(unit, "report.refused", f"report:{row.number}", after={"by": told["by"], "code": told["code"]})
+    if told["code"] != TOO_EARLY:
+        remedy = "Settle it with the signer, then clear the lock."
+        locks.engage(unit, Scope.MINTING, "report-refused", f"report {row.number} was refused by {reason}", remedy)
+
+
+def posted(unit: Unit, fact: Fact) -> None:
+    """The feed holds a report, finally: it must be one of ours, as it was signed."""
+    told = fact.payload
+    row = _by_number(unit.connection, told["number"])
+    names = ("reserve", "paid", "credited", "as_of")
+    if row is None or any(getattr(row, name) != told[name] for name in names):
+        reason = f"the feed holds a report {told['number']} that is none of ours"
+        remedy = "Two attestors have signed it: ask both, rotate their keys if need be, then clear the lock."
+        locks.engage(unit, Scope.MINTING, "unknown-report", reason, remedy)
+        return
+    move(unit, report, row.number, (ReportState.ATTESTED, ReportState.REFUSED), ReportState.FINAL)
+    audit.append(unit, "report.final", f"report:{row.number}", evidence=[told["transaction"]])
+
+
+def not_posted(unit: Unit, subject: str, reason: str) -> None:
+    """The feed would not take an attested report: unless it turns out to be there, another one is asked for."""
+    number = int(subject.removeprefix("report:"))
+    row = _by_number(unit.connection, number)
+    if row is not None and row.state == ReportState.ATTESTED:
+        move(unit, report, number, ReportState.ATTESTED, ReportState.REFUSED, reason=reason)
+        audit.append(unit, "report.refused", subject, after={"by": "feed", "code": reason})
+
+
+def latest(connection: Connection) -> dict[str, Any] | None:
+    """The last report that the quorum has signed, posted or not."""
+    statement = select(report).where(report.c.state.in_((ReportState.ATTESTED, ReportState.FINAL)))
+    row = connection.execute(statement.order_by(report.c.number.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def get(connection: Connection, number: int) -> dict[str, Any]:
+    return dict(connection.execute(select(report).where(report.c.number == number)).mappings().one())
+
+
+def _asked(connection: Connection, anchor: Row[Any]) -> dict[str, Any]:
+    """Which token's report it is, and which log it anchors, from the last size that a signer has seen."""
+    binding = binding_of(connection)
+    seen = select(func.max(report.c.log_size)).where(report.c.as_of.is_not(None))
+    return {
+        "chain_id": binding.chain_id,
+        "token": binding.token,
+        "feed": binding.feed,
+        "checkpoint": anchor.note,
+        "log_size": anchor.size,
+        "from_size": connection.execute(seen).scalar() or 0,
+    }
+
+
+def _due(unit: Unit, policy: Policy) -> bool:
+    if locks.locked(unit.connection, Scope.MINTING) or _in_state(unit.connection, ReportState.REQUESTED) is not None:
+        return False
+    last = latest(unit.connection)
+    aged = last is None or unit.now - last["as_of"] >= policy.report_refresh
+    return aged or batches.report_wanted(unit.connection)
+
+
+def _problem(row: Row[Any] | None, told: dict[str, Any], binding: Binding) -> str | None:
+    signed_ = told["report"]
+    if row is None or row.state != ReportState.REQUESTED:
+        return "it was not asked for, or is answered already"
+    if told["signer"] not in binding.attestors:
+        return "its signer is no attestor"
+    if (told["chain_id"], told["feed"], signed_["token"]) != (binding.chain_id, binding.feed, binding.token):
+        return "it names another token"
+    if (signed_["logSize"], signed_["logRoot"]) != (row.log_size, row.log_root):
+        return "it names another state of the log"
+    figures = (row.reserve, row.paid, row.credited, row.as_of)
+    if row.signatures and figures != tuple(signed_[name] for name in ("reserve", "paid", "credited", "asOf")):
+        return "it differs from the first signer's"
+    return None
+
+
+def _release(unit: Unit, number: int, signed_: dict[str, Any], signatures: dict[str, str]) -> None:
+    move(unit, report, number, ReportState.REQUESTED, ReportState.ATTESTED)
+    subject = f"report:{number}"
+    ascending = [signatures[signer] for signer in sorted(signatures, key=lambda signer: int(signer, 16))]
+    record = audit.append(unit, "report.attested", subject, after={"signatures": ascending})
+    intents.emit(unit, Door.CHAIN, "report", subject, {"report": signed_, "signatures": ascending}, record)
+
+
+def _anchor(connection: Connection) -> Row[Any] | None:
+    """The last checkpoint that lies in the published log."""
+    published = select(log_tree.c.published).scalar_subquery()
+    statement = select(checkpoint).where(checkpoint.c.size <= published).order_by(checkpoint.c.size.desc())
+    return connection.execute(statement.limit(1)).one_or_none()
+
+
+def _block_time(connection: Connection) -> int:
+    return connection.execute(select(cursor.c.timestamp)).scalar() or 0
+
+
+def _last_number(connection: Connection) -> int:
+    return connection.execute(select(func.max(report.c.number))).scalar() or 0
+
+
+def _in_state(connection: Connection, state: ReportState) -> Row[Any] | None:
+    return connection.execute(select(report).where(report.c.state == state)).one_or_none()
+
+
+def _by_number(connection: Connection, number: int) -> Row[Any] | None:
+    return connection.execute(select(report).where(report.c.number == number)).one_or_none()

@@ -1,0 +1,125 @@
+"""Wallets: an address whose control a customer has proven, and which the chain then knows as verified (R-25, R-46)."""
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from issuer import audit
+from issuer.clock import utc
+from issuer.errors import NotFound, Refused
+from issuer.operations import customers
+from issuer.operations.policy import Policy
+from issuer.operations.transitions import move
+from issuer.store import intents
+from issuer.store.facts import Fact
+from issuer.store.states import Door, WalletState
+from issuer.store.tables import wallet
+from issuer.store.unit import Unit
+
+
+def challenge(unit: Unit, policy: Policy, *, customer_id: int, address: str, standing: bool) -> dict[str, Any]:
+    """Give a customer the text to sign with a wallet; asking again replaces it until the wallet is registered.
+
+    Raises NotFound, or Refused if the wallet is registered already.
+    """
+    customers.get(unit.connection, customer_id)
+    known = _find(unit.connection, address)
+    if known is not None and known["state"] != WalletState.CHALLENGED:
+        raise Refused(f"{address} is registered to customer {known['customer_id']}", "Use another wallet.")
+    if standing and _standing(unit.connection, customer_id, address):
+        raise Refused("the customer has a standing instruction to another wallet", "Register this one without it.")
+    expires = unit.now + policy.challenge_seconds
+    text = _text(address, customer_id, unit.random_bytes(16).hex(), expires)
+    values = {"customer_id": customer_id, "challenge": text, "expires": expires, "standing": standing, "at": unit.now}
+    if known is None:
+        statement = insert(wallet).values(address=address, state=WalletState.CHALLENGED, **values)
+        unit.connection.execute(statement)
+    else:
+        unit.connection.execute(update(wallet).where(wallet.c.address == address).values(**values))
+    audit.append(unit, "wallet.challenged", f"wallet:{address}", after={"customer": customer_id, "standing": standing})
+    return get(unit.connection, address)
+
+
+def register(unit: Unit, *, address: str, text: str, controlled: bool) -> dict[str, Any]:
+    """Accept or refuse the signature over a wallet's challenge, and have the chain told.
+
+    `text` is the challenge that was checked outside and `controlled` what the check found (EIP-191 or ERC-1271).
+    Raises NotFound, or Refused if the challenge is not this one, has expired, or was not signed by the wallet.
+    """
+    row = get(unit.connection, address)
+    if row["state"] != WalletState.CHALLENGED:
+        raise Refused(f"{address} is {row['state']} already", "See `issuer wallet list`.")
+    if row["challenge"] != text or unit.now > row["expires"]:
+        raise Refused("the challenge has expired or was replaced", "Ask for a new one with `issuer wallet challenge`.")
+    if not controlled:
+        raise Refused(f"the signature is not {address}'s over this challenge", "Sign the exact text with that wallet.")
+    move(unit, wallet, address, WalletState.CHALLENGED, WalletState.REGISTERED)
+    record = audit.append(unit, "wallet.registered", f"wallet:{address}", after={"customer": row["customer_id"]})
+    intents.emit(unit, Door.CHAIN, "verify", f"wallet:{address}", {"accounts": [address]}, record)
+    return get(unit.connection, address)
+
+
+def verified(unit: Unit, fact: Fact) -> None:
+    """The verified bit of an address is final on chain."""
+    address = fact.payload["account"]
+    row = _find(unit.connection, address)
+    audit.append(unit, "wallet.verified", f"wallet:{address}", evidence=[fact.payload["transaction"]])
+    if row is not None and row["state"] == WalletState.REGISTERED:
+        move(unit, wallet, address, WalletState.REGISTERED, WalletState.VERIFIED)
+
+
+def unverified(unit: Unit, fact: Fact) -> None:
+    """The verified bit of an address was taken away."""
+    address = fact.payload["account"]
+    row = _find(unit.connection, address)
+    audit.append(unit, "wallet.unverified", f"wallet:{address}", evidence=[fact.payload["transaction"]])
+    if row is not None and row["state"] == WalletState.VERIFIED:
+        move(unit, wallet, address, WalletState.VERIFIED, WalletState.REGISTERED)
+
+
+def get(connection: Connection, address: str) -> dict[str, Any]:
+    """One wallet. Raises NotFound."""
+    row = _find(connection, address)
+    if row is None:
+        raise NotFound(f"there is no wallet {address}", "See `issuer wallet list`.")
+    return row
+
+
+def every(connection: Connection) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(select(wallet).order_by(wallet.c.at)).mappings()]
+
+
+def standing(connection: Connection, customer_id: int) -> str | None:
+    """The registered wallet that a customer's deposits are minted to without asking again."""
+    statement = select(wallet.c.address).where(
+        wallet.c.customer_id == customer_id, wallet.c.standing, wallet.c.state != WalletState.CHALLENGED
+    )
+    return connection.execute(statement).scalar()
+
+
+def owner(connection: Connection, address: str) -> int | None:
+    """The customer who has proven control of an address."""
+    row = _find(connection, address)
+    return None if row is None or row["state"] == WalletState.CHALLENGED else row["customer_id"]
+
+
+def _find(connection: Connection, address: str) -> dict[str, Any] | None:
+    row = connection.execute(select(wallet).where(wallet.c.address == address)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def _standing(connection: Connection, customer_id: int, address: str) -> bool:
+    statement = select(wallet.c.address).where(
+        wallet.c.customer_id == customer_id, wallet.c.standing, wallet.c.address != address
+    )
+    return connection.execute(statement).first() is not None
+
+
+def _text(address: str, customer_id: int, nonce: str, expires: int) -> str:
+    return (
+        "Offshore Yuan Sandbox asks who controls this wallet.\n"
+        f"Wallet: {address}\n"
+        f"Customer: {customer_id}\n"
+        f"Nonce: {nonce}\n"
+        f"Expires: {utc(expires)}"
+    )

@@ -1,0 +1,62 @@
+"""The service: one step brings facts in, moves everything that can move, and sends what is due.
+
+It has no threads of its own. A daemon repeats the step; tests call it by hand. Every part of a step is safe to run
+again: a crash between any two of them loses nothing and does nothing twice.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from issuer.audit.integrator import Integrator
+from issuer.operations import batches, deposits, intake, mints, powers, redemptions, reserve
+from issuer.operations.policy import Policy
+from issuer.store.unit import Store, Unit
+
+
+class Source(Protocol):
+    """A door that brings facts in."""
+
+    def collect(self) -> int: ...
+
+
+class Sender(Protocol):
+    """A door that takes intents out."""
+
+    def send(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    store: Store
+    policy: Policy
+    integrator: Integrator
+    sources: tuple[Source, ...]  # the bank's inbox, the chain's watcher, the outcomes of what was sent
+    senders: tuple[Sender, ...]  # the bank's outbox, the chain's sender
+
+    def step(self) -> int:
+        """Do everything that can be done now; how many things were done, zero when all waits for the world."""
+        done = sum(source.collect() for source in self.sources)
+        done += intake.take(self.store, self.policy)
+        done += sum(self._advance(name, act) for name, act in self._acts())
+        done += self.integrator.run()
+        return done + sum(sender.send() for sender in self.senders)
+
+    def _acts(self) -> tuple[tuple[str, Callable[[Unit], int]], ...]:
+        policy = self.policy
+        return (
+            ("return deposits", lambda unit: deposits.return_to_senders(unit, policy)),
+            ("reserve orders", mints.reserve),
+            ("gather a batch", lambda unit: batches.gather(unit, policy)),
+            ("fund batches", lambda unit: batches.fund(unit, policy)),
+            ("attest batches", batches.attest),
+            ("send batches", batches.send),
+            ("unfund orders", lambda unit: batches.unfund(unit, policy)),
+            ("instruct redemptions", lambda unit: redemptions.instruct(unit, policy)),
+            ("request a report", lambda unit: reserve.request_if_due(unit, policy)),
+            ("accept slow acts", powers.accept_ready),
+        )
+
+    def _advance(self, name: str, act: Callable[[Unit], int]) -> int:
+        with self.store.unit(name) as unit:
+            return act(unit)

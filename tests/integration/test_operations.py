@@ -1,0 +1,428 @@
+"""The issuer's work on both engines: money becomes tokens and tokens money, whatever the bank and the chain tell."""
+
+import pytest
+
+from issuer.errors import Conflict, Locked, NotFound, Refused
+from issuer.ledger import chart
+from issuer.money import fen_to_units
+from issuer.operations import batches, customers, deposits, locks, mints, redemptions, reserve, wallets
+from issuer.operations.customers import Prohibited
+from issuer.operations.requests import Request, carry_out
+from issuer.store.states import Door, PayoutKind, PayoutState
+from issuer.store.unit import Store
+from tests.clock import ManualClock
+from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
+
+FEN = 50_000_00
+UNITS = fen_to_units(FEN)
+
+
+@pytest.fixture
+def desk(store: Store) -> Desk:
+    return Desk(store)
+
+
+@pytest.fixture
+def alice(desk: Desk) -> int:
+    return desk.customer("Alice Limited", ALICE_BANK, ALICE)
+
+
+def minted(desk: Desk, alice: int) -> None:
+    """Alice's 50,000.00 are tokens."""
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    desk.mint()
+
+
+def burn(desk: Desk, value: int, redemption_id: int, **details: object) -> None:
+    told = {"account": ALICE, "id": redemption_id, "value": value, "reference": redemptions.DEFAULT_INSTRUCTION}
+    desk.chain("redeemed", **{**told, **details})
+
+
+def codes(desk: Desk) -> set[str]:
+    with desk.store.read() as connection:
+        return {lock["code"] for lock in locks.live(connection)}
+
+
+# -- deposits
+
+
+def test_money_from_a_registered_account_is_the_customers(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "ALICE  limited", FEN)
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.customer(alice): UNITS}
+
+
+@pytest.mark.usefixtures("alice")
+@pytest.mark.parametrize(("account", "name"), [("999000000009", "Alice Limited"), (ALICE_BANK, "Mallory")])
+def test_other_peoples_money_goes_back(desk: Desk, account: str, name: str) -> None:
+    desk.wire(account, name, FEN)
+    desk.act(deposits.return_to_senders, POLICY)
+    (back,) = desk.payouts(PayoutKind.RETURN)
+    assert (back.creditor_account, back.creditor_name, back.amount_fen) == (account, name, FEN)
+    desk.book(back)
+    assert desk.balances() == {}
+
+
+def test_one_entry_is_taken_once(desk: Desk, alice: int) -> None:
+    entry = {"account": COLLECTION, "direction": "credit", "amount_fen": FEN, "end_to_end_id": None}
+    for _ in range(2):
+        told = {**entry, "counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited"}
+        desk.tell(Door.BANK, "entry", key=f"{COLLECTION}|R1|0", **told)
+    assert desk.balances()[chart.customer(alice)] == UNITS
+
+
+def test_a_refund_gives_back_what_is_free(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(deposits.refund, POLICY, deposit_id=1)
+    (back,) = desk.payouts(PayoutKind.REFUND)
+    desk.status(back)
+    desk.book(back)
+    assert desk.balances() == {}
+    with pytest.raises(Refused, match="returned"):
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+    assert alice
+
+
+def test_money_bound_to_an_order_is_not_refunded(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.act(mints.reserve)
+    with pytest.raises(Refused, match="not minted or bound"):
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+
+
+def test_a_rejected_refund_is_the_customers_money_again(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(deposits.refund, POLICY, deposit_id=1)
+    desk.status(desk.payouts(PayoutKind.REFUND)[0], code="AC04")
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.customer(alice): UNITS}
+    assert codes(desk) == {"payout-rejected"}
+    with pytest.raises(Locked):
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+
+
+# -- mints
+
+
+def test_money_becomes_tokens(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.OUTSTANDING: UNITS}
+    order = desk.order(1)
+    assert (order["state"], order["number"]) == ("final", 1)
+
+
+def test_a_standing_instruction_mints_what_arrives(desk: Desk) -> None:
+    bob = desk.customer("Bob", BOB_BANK, BOB, standing=True)
+    desk.wire(BOB_BANK, "Bob", FEN)
+    order = desk.order(1)
+    assert (order["customer_id"], order["wallet"], order["value"]) == (bob, BOB, UNITS)
+
+
+def test_an_order_waits_for_money_and_says_so(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS + 10_000)
+    assert desk.act(mints.reserve) == 0
+    assert desk.order(1)["waits_for"] == f"0.010000 CNH of customer {alice}'s money"
+
+
+def test_the_state_machine_skips_nothing(desk: Desk, alice: int) -> None:
+    """R-21: at no step is there a mint before its money, and no intent before its report."""
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    for act in (mints.reserve, batches.attest, batches.send):
+        assert desk.act(act) == 0
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.reserve)
+    desk.act(batches.gather, POLICY)
+    desk.act(batches.fund, POLICY)
+    assert desk.act(batches.attest) == 0
+    desk.book(desk.payouts(PayoutKind.MINT)[0])
+    assert desk.act(batches.attest) == 0
+    assert desk.intents("mint") == []
+
+
+def test_a_report_that_does_not_cover_the_batch_releases_nothing(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS - 1)
+    assert desk.intents("mint") == []
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    assert len(desk.intents("mint")) == 1
+
+
+def test_a_batch_is_sent_once_while_its_intent_lives_and_again_when_it_failed(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    assert desk.act(batches.send) == 0
+    desk.void_intents("mint")
+    assert desk.act(batches.send) == 1
+
+
+def test_a_mint_that_matches_no_batch_locks_minting(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    desk.chain("minted", first=2, reference="0x" + "ee" * 32, orders=[[ALICE, 1]])
+    assert codes(desk) == {"unknown-mint"}
+    assert desk.balances()[chart.OUTSTANDING] == UNITS
+
+
+def test_a_mint_of_other_amounts_under_our_reference_locks_minting(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    reference = desk.intents("mint")[0]["reference"]
+    desk.chain("minted", first=1, reference=reference, orders=[[ALICE, UNITS - 1]])
+    assert codes(desk) == {"unknown-mint"}
+
+
+def test_a_large_order_needs_a_second_person(desk: Desk, alice: int) -> None:
+    value = POLICY.approval_threshold + 10_000
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=value, actor="operator:ann")
+    with pytest.raises(Refused, match="not approved by the person who asked"):
+        desk.act(mints.approve, order_id=1, actor="operator:ann")
+    assert desk.order(1)["waits_for"] == "approval by another operator"
+    desk.act(mints.approve, order_id=1, actor="operator:ben")
+    assert desk.order(1)["state"] == "approved"
+
+
+def test_an_order_holding_money_is_not_cancelled(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.act(mints.reserve)
+    with pytest.raises(Refused, match="reserved"):
+        desk.act(mints.cancel, order_id=1)
+
+
+def test_a_frozen_recipient_fails_only_that_order_and_its_money_goes_back(desk: Desk, alice: int) -> None:
+    bob = desk.customer("Bob", BOB_BANK, BOB)
+    for customer_id, name, account, address in (
+        (alice, "Alice Limited", ALICE_BANK, ALICE),
+        (bob, "Bob", BOB_BANK, BOB),
+    ):
+        desk.wire(account, name, FEN)
+        desk.act(mints.request, POLICY, customer_id=customer_id, wallet=address, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=2 * UNITS, credited=2 * UNITS)
+    subject = f"batch:{desk.intents('mint')[0]['reference']}"
+    desk.void_intents("mint")
+    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error="AccountFrozen", arguments={"account": BOB})
+    desk.act(batches.send)
+    desk.mint()
+    assert (desk.order(1)["state"], desk.order(2)["state"]) == ("final", "failed")
+
+    assert desk.act(batches.unfund, POLICY) == 0, "no report without the money is final yet"
+    number = desk.attest(reserve_units=UNITS, credited=UNITS)
+    with desk.store.read() as connection:
+        report = reserve.get(connection, number)
+    assert report["withheld"] == UNITS
+    assert desk.act(batches.unfund, POLICY) == 0
+    told = {"number": number, "reserve": UNITS, "credited": UNITS, "paid": 0, "as_of": report["as_of"]}
+    desk.chain("reported", **told)
+    assert desk.act(batches.unfund, POLICY) == 1
+    desk.book(desk.payouts(PayoutKind.UNFUND)[0])
+    expected = {chart.RESERVE: UNITS, chart.OUTSTANDING: UNITS, chart.COLLECTION: UNITS, chart.customer(bob): UNITS}
+    assert desk.balances() == expected
+    assert desk.order(2)["state"] == "refunded"
+
+
+@pytest.mark.parametrize("error", ["WrongNumber", "ReportTooOld", "Unbacked", "NotCredited", "OverLimit", "ActStopped"])
+def test_any_other_refusal_of_the_contract_waits(desk: Desk, alice: int, clock: ManualClock, error: str) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    subject = f"batch:{desk.intents('mint')[0]['reference']}"
+    desk.void_intents("mint")
+    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error=error, arguments={})
+    assert desk.act(batches.send) == 0
+    clock.advance(10)
+    assert desk.act(batches.send) == 1
+    assert desk.payouts(PayoutKind.UNFUND) == []
+
+
+# -- redemptions
+
+
+def test_tokens_become_money(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    assert (out.creditor_account, out.amount_fen, out.par) == (ALICE_BANK, FEN, UNITS)
+    desk.status(out)
+    desk.book(out)
+    assert desk.balances() == {}
+    with desk.store.read() as connection:
+        assert redemptions.get(connection, UNITS)["state"] == "paid"
+
+
+def test_a_whole_balance_below_a_fen_is_discharged_in_full(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, 19_999, 19_999)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.book(out)
+    assert out.amount_fen == 1
+    assert desk.balances()[chart.BUFFER] == 9_999
+    assert chart.REDEMPTIONS not in desk.balances()
+
+
+def test_one_burn_is_instructed_once_whatever_the_silence(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    assert desk.act(redemptions.instruct, POLICY) == 1
+    assert desk.act(redemptions.instruct, POLICY) == 0
+    assert len(desk.payouts(PayoutKind.REDEEM)) == 1
+
+
+def test_a_rejected_payout_is_instructed_again_under_another_id(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (first,) = desk.payouts(PayoutKind.REDEEM)
+    desk.status(first, code="AC04")
+    assert desk.act(redemptions.instruct, POLICY) == 0, "locked until a person has looked"
+    desk.act(locks.clear, lock_id=1)
+    assert desk.act(redemptions.instruct, POLICY) == 1
+    assert desk.payouts(PayoutKind.REDEEM)[1].message_id != first.message_id
+
+
+def test_a_repeated_id_is_never_a_reason_to_instruct_again(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (only,) = desk.payouts(PayoutKind.REDEEM)
+    desk.status(only, code="DU01")
+    assert codes(desk) == {"duplicate-message"}
+    desk.act(locks.clear, lock_id=1)
+    assert desk.act(redemptions.instruct, POLICY) == 0
+    desk.book(only)
+    assert desk.payouts(PayoutKind.REDEEM)[0].state is PayoutState.PAID
+
+
+def test_a_returned_payout_is_owed_again(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.book(out)
+    desk.entry("credit", RESERVE, FEN, end_to_end_id=out.message_id)
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.REDEMPTIONS: UNITS}
+    assert desk.act(redemptions.instruct, POLICY) == 0
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
+    assert desk.act(redemptions.instruct, POLICY) == 1
+
+
+def test_a_burn_by_an_unknown_wallet_is_held_in_sight(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS, account=BOB)
+    assert desk.act(redemptions.instruct, POLICY) == 0
+    with desk.store.read() as connection:
+        held = redemptions.get(connection, UNITS)
+    assert (held["state"], held["reason"]) == ("held", "the holder's wallet is not registered to a customer")
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.REDEMPTIONS: UNITS}
+
+
+# -- facts that no order explains
+
+
+@pytest.mark.parametrize(("direction", "account"), [("debit", RESERVE), ("debit", COLLECTION), ("credit", RESERVE)])
+def test_a_bank_fact_always_posts_and_locks(desk: Desk, alice: int, direction: str, account: str) -> None:
+    minted(desk, alice)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.entry(direction, account, 100)
+    assert codes(desk) == {"unexplained-entry"}
+    suspense = chart.SUSPENSE if direction == "credit" else chart.UNEXPLAINED_DEBITS
+    assert desk.balances()[suspense] == fen_to_units(100)
+    assert desk.act(batches.gather, POLICY) == 0
+
+
+def test_a_second_debit_for_one_order_is_no_payment_of_it(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS // 2, UNITS // 2)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.book(out)
+    desk.book(out)
+    assert codes(desk) == {"unexplained-entry"}
+    assert desk.balances()[chart.UNEXPLAINED_DEBITS] == UNITS // 2
+
+
+def test_broken_finality_locks_both_ways(desk: Desk) -> None:
+    desk.chain("broken", number=7, expected="0x01", found="0x02")
+    with desk.store.read() as connection:
+        assert {lock["scope"] for lock in locks.live(connection)} == {"minting", "payouts"}
+
+
+# -- reports
+
+
+def test_a_report_by_a_stranger_locks_minting(desk: Desk, alice: int) -> None:
+    with desk.store.read() as connection:
+        assert reserve.latest(connection) is None
+    number = int(desk.act(reserve.request)["number"])
+    desk.sign(number, "0x" + "CC" * 20, reserve=1, credited=1, paid=0, asOf=1)
+    assert codes(desk) == {"bad-report"}
+    assert alice
+
+
+def test_two_signers_who_differ_lock_minting(desk: Desk) -> None:
+    number = int(desk.act(reserve.request)["number"])
+    desk.sign(number, BANK, reserve=10, credited=10, paid=0, asOf=5)
+    desk.sign(number, AUDITOR, reserve=9, credited=10, paid=0, asOf=5)
+    assert codes(desk) == {"bad-report"}
+    assert desk.intents("report") == []
+
+
+def test_an_early_report_is_asked_again_another_refusal_locks(desk: Desk) -> None:
+    first = int(desk.act(reserve.request)["number"])
+    desk.tell(Door.BANK, "refusal", number=first, by="bank", code="too-early", reason="no time has passed")
+    assert codes(desk) == set()
+    second = int(desk.act(reserve.request)["number"])
+    assert second == first + 1
+    desk.tell(Door.BANK, "refusal", number=second, by="auditor", code="wrong-figures", reason="they differ")
+    assert codes(desk) == {"report-refused"}
+
+
+# -- customers and wallets
+
+
+def test_a_prohibited_customer_is_refused_and_that_is_logged(desk: Desk) -> None:
+    body = {"name": "Zhang", "jurisdiction": "CN", "bank_account": "622200000001"}
+    asked = Request(caller="operator:ann", key="k1", operation="customer add", body=body)
+    with pytest.raises(Prohibited):
+        carry_out(desk.store, asked, lambda unit: customers.add(unit, POLICY, **body))
+    with desk.store.read() as connection:
+        assert customers.every(connection) == []
+
+
+def test_a_key_is_bound_to_one_request_for_ever(desk: Desk) -> None:
+    body = {"name": "Ann", "jurisdiction": "HK", "bank_account": ALICE_BANK}
+    asked = Request(caller="operator:ann", key="k1", operation="customer add", body=body)
+    first = carry_out(desk.store, asked, lambda unit: customers.add(unit, POLICY, **body))
+    again = carry_out(desk.store, asked, lambda unit: customers.add(unit, POLICY, **body))
+    assert (first.replayed, again.replayed, again.body) == (False, True, first.body)
+    other = Request(caller="operator:ann", key="k1", operation="customer add", body={**body, "name": "Eve"})
+    with pytest.raises(Conflict, match="bound to another request"):
+        carry_out(desk.store, other, lambda unit: customers.add(unit, POLICY, **other.body))
+
+
+def test_an_expired_or_unsigned_challenge_registers_nothing(desk: Desk, alice: int, clock: ManualClock) -> None:
+    given = desk.act(wallets.challenge, POLICY, customer_id=alice, address=BOB, standing=False)
+    with pytest.raises(Refused, match="is not"):
+        desk.act(wallets.register, address=BOB, text=given["challenge"], controlled=False)
+    clock.advance(POLICY.challenge_seconds + 1)
+    with pytest.raises(Refused, match="expired"):
+        desk.act(wallets.register, address=BOB, text=given["challenge"], controlled=True)
+
+
+def test_tokens_are_minted_only_to_the_customers_own_wallet(desk: Desk, alice: int) -> None:
+    desk.customer("Bob", BOB_BANK, BOB)
+    with pytest.raises(Refused, match="not a registered wallet"):
+        desk.act(mints.request, POLICY, customer_id=alice, wallet=BOB, value=UNITS)
+    with pytest.raises(NotFound):
+        desk.act(mints.request, POLICY, customer_id=99, wallet=ALICE, value=UNITS)
