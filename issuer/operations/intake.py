@@ -100,7 +100,20 @@ _WITH_POLICY: dict[str, Callable[[Unit, Policy, Fact], None]] = {
     "redeemed": redemptions.burned,
 }
 
-_OBSERVED = ("frozen", "unfrozen", "stopped", "resumed", "limit", "policy", "minter", "feed", "hook", "age", "attestor")
+_OBSERVED = (
+    "role",
+    "frozen",
+    "unfrozen",
+    "stopped",
+    "resumed",
+    "limit",
+    "policy",
+    "minter",
+    "feed",
+    "hook",
+    "age",
+    "attestor",
+)
 
 _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
     **dict.fromkeys(_OBSERVED, powers.observed),
