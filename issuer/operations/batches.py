@@ -167,7 +167,7 @@ def refused(unit: Unit, fact: Fact) -> None:
     error, arguments = fact.payload["error"], fact.payload["arguments"]
     audit.append(unit, "mint.refused", _subject(row), after={"error": error})
     if error in RECIPIENT_FAULTS:
-        _fail(unit, row, address=arguments.get("account") or arguments["receiver"], error=error)
+        _fail(unit, row, address=arguments[0], error=error)
     else:
         wait(unit, row.reference)
 

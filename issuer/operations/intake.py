@@ -16,9 +16,9 @@ from issuer.operations import (
 )
 from issuer.operations.locks import Scope
 from issuer.operations.policy import Policy
-from issuer.store import facts
+from issuer.store import facts, intents
 from issuer.store.facts import Fact
-from issuer.store.states import Outcome
+from issuer.store.states import IntentState, Outcome
 from issuer.store.unit import Store, Unit
 
 
@@ -44,7 +44,9 @@ def apply(unit: Unit, policy: Policy, fact: Fact) -> None:
 def _sent(unit: Unit, fact: Fact) -> None:
     """A transaction of ours is final. What it did comes as events; here only what it failed to do."""
     told = fact.payload
-    if told["outcome"] == Outcome.DONE:
+    done = told["outcome"] == Outcome.DONE
+    intents.move(unit, told["intent_id"], IntentState.BOUND, IntentState.DONE if done else IntentState.VOID)
+    if done:
         return
     audit.append(unit, "transaction.failed", told["subject"], after={"kind": told["kind"], "outcome": told["outcome"]})
     if told["kind"] == "mint":
@@ -52,9 +54,21 @@ def _sent(unit: Unit, fact: Fact) -> None:
     elif told["kind"] == "report":
         reserve.not_posted(unit, told["subject"], told["outcome"])
     if told["outcome"] == Outcome.FOREIGN:
-        reason = f"a transaction that is not ours took a nonce of the key that sends {told['kind']}"
-        remedy = "The key is stolen or runs twice: stop minting on chain, rotate the key, then clear the lock."
-        locks.engage(unit, Scope.MINTING, "foreign-nonce", reason, remedy)
+        _halted(unit, fact)
+
+
+def _halted(unit: Unit, fact: Fact) -> None:
+    """A key of ours was used by somebody else; it has stopped sending."""
+    reason = f"{fact.payload['signer']} has stopped sending: {fact.payload['reason']}"
+    remedy = "The key is stolen or runs twice: stop minting on chain, rotate the key, then clear the lock."
+    locks.engage(unit, Scope.MINTING, "foreign-nonce", reason, remedy)
+
+
+def _stuck(unit: Unit, fact: Fact) -> None:
+    told = fact.payload
+    reason = f"transaction {told['transaction_id']} ({told['kind']}) is not mined, and its fee is at the cap"
+    remedy = "Wait for lower fees, or cancel the transaction; then clear the lock."
+    locks.engage(unit, Scope.MINTING, "stuck-transaction", reason, remedy)
 
 
 def _refused(unit: Unit, fact: Fact) -> None:
@@ -82,12 +96,6 @@ def _low_gas(unit: Unit, fact: Fact) -> None:
     told = fact.payload
     reason = f"the {told['role']} key {told['address']} has too little gas money"
     locks.engage(unit, Scope.MINTING, "low-gas", reason, "Send it gas money, then clear the lock.")
-
-
-def _gap(unit: Unit, fact: Fact) -> None:
-    """The bank's numbering has a hole: the books may not be whole."""
-    reason = f"the bank's notices jump from {fact.payload['last']} to {fact.payload['next']}"
-    locks.engage(unit, Scope.MINTING, "notice-gap", reason, "Ask the bank for what is missing, then clear the lock.")
 
 
 def _malformed(unit: Unit, fact: Fact) -> None:
@@ -121,7 +129,6 @@ _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
     "statement": statements.take,
     "report": reserve.signed,
     "refusal": reserve.refused,
-    "gap": _gap,
     "malformed": _malformed,
     "minted": batches.minted,
     "moved": holdings.moved,
@@ -133,6 +140,8 @@ _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
     "cancelled": powers.cancelled,
     "sent": _sent,
     "refused": _refused,
+    "halted": _halted,
+    "stuck": _stuck,
     "broken": _broken,
     "low-gas": _low_gas,
 }

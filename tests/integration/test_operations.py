@@ -209,7 +209,7 @@ def test_a_frozen_recipient_fails_only_that_order_and_its_money_goes_back(desk: 
     desk.attest(reserve_units=2 * UNITS, credited=2 * UNITS)
     subject = f"batch:{desk.intents('mint')[0]['reference']}"
     desk.void_intents("mint")
-    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error="AccountFrozen", arguments={"account": BOB})
+    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error="AccountFrozen", arguments=[BOB])
     desk.act(batches.send)
     desk.mint()
     assert (desk.order(1)["state"], desk.order(2)["state"]) == ("final", "failed")
@@ -237,7 +237,7 @@ def test_any_other_refusal_of_the_contract_waits(desk: Desk, alice: int, clock: 
     desk.attest(reserve_units=UNITS, credited=UNITS)
     subject = f"batch:{desk.intents('mint')[0]['reference']}"
     desk.void_intents("mint")
-    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error=error, arguments={})
+    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error=error, arguments=[])
     assert desk.act(batches.send) == 0
     clock.advance(10)
     assert desk.act(batches.send) == 1
