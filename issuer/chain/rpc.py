@@ -158,6 +158,15 @@ def priority_fee(node: Node) -> int:
     return _number(node.call("eth_maxPriorityFeePerGas"))
 
 
+def next_base_fee(node: Node) -> int:
+    """The base fee per gas, in wei, of the block that comes next."""
+    answer = node.call("eth_feeHistory", ["0x1", "latest", []])
+    try:
+        return _number(answer["baseFeePerGas"][-1])
+    except (KeyError, TypeError, IndexError) as error:
+        raise _nonsense("a fee history") from error
+
+
 def broadcast(node: Node, raw: str) -> str | None:
     """Hand signed bytes to the node. None if it took them, or else its reason, which never proves that they are lost.
 

@@ -139,7 +139,7 @@ FEED = _contract(
         "removeAttestor(address attestor)",
         "addAttestor(uint32 version, address attestor)",
         "replaceAttestor(uint32 version, address current, address next)",
-        "setQuorum(uint32 version, uint8 quorum_)",
+        "setQuorum(uint32 version, uint8 quorum)",
         f"latestReport() returns ({REPORT} report)",
         "isAttestor(address account) returns (bool)",
         "attestorSet() returns (uint8 quorum, uint8 count, uint32 version)",
@@ -162,6 +162,8 @@ AUTHORITY = _contract(
         "revoke(uint64 roleId, address account)",
         "rolesOf(address account) returns (uint256 roles)",
         "hasRole(uint64 roleId, address account) returns (bool isMember, uint32 executionDelay)",
+        "getAccess(uint64 roleId, address account) returns (uint48 since, uint32 currentDelay, uint32 pendingDelay,"
+        " uint48 effect)",
         "getTargetFunctionRole(address target, bytes4 selector) returns (uint64)",
     ),
     (
@@ -180,6 +182,30 @@ AUTHORITY = _contract(
         "OperationCanceled(bytes32 indexed operationId, uint32 indexed nonce)",
     ),
 )
+
+BOOTSTRAP = _contract(
+    "bootstrap",
+    (
+        "run((address authority, address token, address minter, address feed,"
+        " (uint64 id, uint64 admin, uint64 guardian, uint32 grantDelay, string label)[] roles,"
+        " (uint64 role, address account)[] grants,"
+        " (address target, uint64 role, bytes4[] selectors)[] permissions,"
+        " address[] targets, uint32 adminDelay,"
+        " (address key, uint64 capacity, uint64 refill)[] limits,"
+        " address[] attestors, uint8 quorum) wiring)",
+        "done() returns (bool)",
+    ),
+    (),
+)
+
+CONSTRUCTORS = {
+    "Bootstrap": Item.parse("constructor(address deployer, address admin)"),
+    "Authority": Item.parse("constructor(address initialAdmin, uint256[] conflicts)"),
+    "ReserveFeed": Item.parse("constructor(address authority, uint64 attestorRole, uint32 delay)"),
+    "OffshoreYuan": Item.parse("constructor(address authority, address feed, uint32 delay)"),
+    "Minter": Item.parse("constructor(address authority, address token, uint64 mintingKey, uint32 delay)"),
+}
+"""What each contract is built with, by the name of its source."""
 
 CONTRACTS = {contract.name: contract for contract in (TOKEN, MINTER, FEED, AUTHORITY)}
 
@@ -250,11 +276,33 @@ ERRORS = {
             "InvalidAttestor(address attestor)",
             "InvalidQuorum(uint256 quorum, uint256 attestors)",
             # authority
-            "AccessManagedUnauthorized(address caller)",
+            "NotDeployer(address caller)",
+            "AlreadyRun()",
             "RolesConflict(address account, uint64 roleId, uint256 held)",
             "UnknownRole(uint64 roleId)",
             "NotRevocable(uint64 roleId)",
             "NoRoleForAuthority()",
+            "ClosingRefused()",
+            # OpenZeppelin
+            "AccessManagerAlreadyScheduled(bytes32 operationId)",
+            "AccessManagerBadConfirmation()",
+            "AccessManagerExpired(bytes32 operationId)",
+            "AccessManagerInvalidInitialAdmin(address initialAdmin)",
+            "AccessManagerLockedFunction(bytes4 selector)",
+            "AccessManagerLockedRole(uint64 roleId)",
+            "AccessManagerNotReady(bytes32 operationId)",
+            "AccessManagerNotScheduled(bytes32 operationId)",
+            "AccessManagerUnauthorizedAccount(address msgsender, uint64 roleId)",
+            "AccessManagerUnauthorizedCall(address caller, address target, bytes4 selector)",
+            "AccessManagerUnauthorizedCancel(address msgsender, address caller, address target, bytes4 selector)",
+            "AccessManagerUnauthorizedConsume(address target)",
+            "AddressEmptyCode(address target)",
+            "FailedCall()",
+            "InsufficientBalance(uint256 balance, uint256 needed)",
+            "SafeCastOverflowedUintDowncast(uint8 bits, uint256 value)",
+            "InvalidShortString()",
+            "StringTooLong(string str)",
+            "NoSuchRound(uint80 roundId)",
         ),
     )
 }

@@ -1,0 +1,161 @@
+"""What became of what was sent: looked up under every hash, and told once its nonce is final.
+
+"Not found" is never an outcome. That our bytes are in a final block is proven by a receipt; that other bytes took
+the nonce, by reading the blocks in which it can have happened.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+
+from issuer.chain import rpc, transactions
+from issuer.chain.node import Node
+from issuer.chain.rpc import Receipt
+from issuer.chain.transactions import Attempt, Key, Sent
+from issuer.errors import Unreachable
+from issuer.store import facts
+from issuer.store.facts import News
+from issuer.store.states import Door, Outcome, TransactionState
+from issuer.store.tables import cursor, transaction
+from issuer.store.unit import Store, Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How a nonce was used, finally."""
+
+    outcome: Outcome
+    reason: str
+    block: int
+    hash: str  # of the transaction in that block; empty if there is none
+
+
+class Outcomes:
+    def __init__(self, store: Store, node: Node) -> None:
+        self._store = store
+        self._node = node
+
+    def collect(self) -> int:
+        """Tell the outcomes that became final, and halt keys that somebody else uses; how many were told.
+
+        A block is final here once the watcher has taken it, so the events of a transaction are facts before its
+        outcome is. Raises Unreachable if the node does not answer.
+        """
+        with self._store.read() as connection:
+            live = transactions.live(connection)
+            keys = transactions.keys(connection)
+            final = connection.execute(select(cursor.c.number)).scalar() or 0
+        return sum(self._look(sent, final) for sent in live) + sum(self._watch(key) for key in keys)
+
+    def _look(self, sent: Sent, final: int) -> int:
+        found = self._find(sent)
+        if found is not None:
+            form, receipt = found
+            if receipt.block_number <= final and self._in_chain(receipt):
+                return self._end(sent, _own(form, receipt))
+            self._show(sent, receipt.block_number, form.hash)
+            return 0
+        self._show(sent, None, None)
+        if rpc.nonce(self._node, sent.signer) <= sent.nonce:
+            return 0
+        end = self._foreign(sent, final)
+        return 0 if end is None else self._end(sent, end)
+
+    def _find(self, sent: Sent) -> tuple[Attempt, Receipt] | None:
+        for form in reversed(sent.attempts):
+            receipt = rpc.receipt(self._node, form.hash)
+            if receipt is not None:
+                return form, receipt
+        return None
+
+    def _in_chain(self, receipt: Receipt) -> bool:
+        block = rpc.block(self._node, receipt.block_number)
+        return block is not None and block.hash == receipt.block_hash
+
+    def _foreign(self, sent: Sent, final: int) -> End | None:
+        """Other bytes in a final block that took the nonce; None while no final block shows that.
+
+        Every block is read in which it can have happened, since no receipt can be asked for by nonce.
+        """
+        ours = {form.hash for form in sent.attempts}
+        for number in range(sent.after_block + 1, final + 1):
+            for hash_, nonce in self._from(sent.signer, number):
+                if hash_ in ours:
+                    return None  # its receipt is only late
+                if nonce == sent.nonce:
+                    reason = f"{hash_} in block {number} took nonce {nonce}, and nothing here signed it"
+                    return End(outcome=Outcome.FOREIGN, reason=reason, block=number, hash=hash_)
+        if rpc.nonce(self._node, sent.signer, final) <= sent.nonce:
+            return None
+        # A key can also use up a nonce by signing an EIP-7702 authorization that somebody else sends.
+        reason = f"nonce {sent.nonce} was used without a transaction of {sent.signer}"
+        return End(outcome=Outcome.FOREIGN, reason=reason, block=final, hash="")
+
+    def _from(self, address: str, number: int) -> list[tuple[str, int]]:
+        found = rpc.senders(self._node, number)
+        if found is None:
+            raise Unreachable(f"the node does not have block {number}, which was final")
+        return [(hash_, nonce) for sender, nonce, hash_ in found[1] if sender == address]
+
+    def _end(self, sent: Sent, end: End) -> int:
+        payload = {
+            "intent_id": sent.intent_id,
+            "kind": sent.kind,
+            "subject": sent.subject,
+            "outcome": end.outcome,
+            "reason": end.reason,
+            "transaction": end.hash,
+            "block": end.block,
+            "signer": sent.signer,
+            "nonce": sent.nonce,
+        }
+        news = News(key=f"transaction:{sent.id}", kind="sent", payload=payload)
+        with self._store.unit("tell an outcome") as unit:
+            if not _close(unit, sent, end):
+                return 0
+            facts.bring(unit, Door.CHAIN, [news])
+            if end.outcome == Outcome.FOREIGN:
+                transactions.halt(unit, sent.signer, end.reason)
+        return 1
+
+    def _show(self, sent: Sent, number: int | None, hash_: str | None) -> None:
+        """Keep where a transaction was last seen: shown while it waits, and drives nothing."""
+        if number == sent.mined_block:
+            return
+        with self._store.unit("show where it is mined") as unit:
+            statement = update(transaction).where(transaction.c.id == sent.id)
+            unit.connection.execute(statement.values(mined_block=number, mined_hash=hash_))
+
+    def _watch(self, key: Key) -> int:
+        """Halt a key whose nonces the chain counts further than this database: somebody else signs with it."""
+        if key.halted is not None:
+            return 0
+        counted = rpc.nonce(self._node, key.address)
+        if counted <= key.next_nonce:
+            return 0
+        reason = f"the chain counts {counted} transactions of the {key.role} key, and {key.next_nonce} were signed here"
+        payload = {"signer": key.address, "role": key.role, "nonce": key.next_nonce, "reason": reason}
+        news = News(key=f"halted:{key.address}:{key.next_nonce}", kind="halted", payload=payload)
+        with self._store.unit("halt a key") as unit:
+            # What another process of ours signed meanwhile was counted here before the chain could count it.
+            if transactions.key(unit.connection, key.role) != key:
+                return 0
+            transactions.halt(unit, key.address, reason)
+            facts.bring(unit, Door.CHAIN, [news])
+        return 1
+
+
+def _own(form: Attempt, receipt: Receipt) -> End:
+    outcome, reason = Outcome.DONE, ""
+    if form.cancels:
+        outcome, reason = Outcome.CANCELLED, "an operator's self-transfer took the nonce"
+    elif not receipt.succeeded:
+        outcome, reason = Outcome.REVERTED, f"it failed in block {receipt.block_number}"
+    return End(outcome=outcome, reason=reason, block=receipt.block_number, hash=form.hash)
+
+
+def _close(unit: Unit, sent: Sent, end: End) -> bool:
+    """End a transaction's life; False if another process did."""
+    values = {"state": TransactionState.FINAL, "outcome": end.outcome, "mined_block": end.block, "mined_hash": end.hash}
+    statement = update(transaction).where(transaction.c.id == sent.id, transaction.c.state == TransactionState.SIGNED)
+    return unit.connection.execute(statement.values(**values)).rowcount == 1

@@ -1,0 +1,304 @@
+"""The sender: takes intents out, as transactions whose bytes are stored before they are sent.
+
+- Before anything is signed it is simulated on top of the transactions that wait before it. What would revert is not
+  signed: that is a fact ("refused"), and operations decide.
+- What was signed is read back from its bytes and compared with the intent.
+- The nonce is a row, taken in the database transaction that stores the bytes; only then are they sent.
+- Stored bytes are sent in every step until their nonce is final. No answer to that changes anything.
+- A transaction that waits too long is signed again at its nonce with higher fees, up to a cap, then reported.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from issuer.chain import calls, fees, rpc, transactions
+from issuer.chain.deployment import Deployment
+from issuer.chain.fees import Fees
+from issuer.chain.keystore import Job
+from issuer.chain.node import Node
+from issuer.chain.rpc import Block, Call, Result
+from issuer.chain.signer import Signed, Signer
+from issuer.chain.transactions import Key, Sent
+from issuer.clock import Clock
+from issuer.errors import BrokenInvariant, Conflict, InvalidInput, NotFound, Refused, Unreachable
+from issuer.messages import contracts
+from issuer.messages.transactions import Transaction, decode
+from issuer.store import facts, intents
+from issuer.store.facts import News
+from issuer.store.intents import Intent
+from issuer.store.states import Door, IntentState
+from issuer.store.unit import Store
+
+CANCEL_GAS = 21_000
+"""A bare transfer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How the sender may spend. Fees in wei per gas, times in seconds by the clock."""
+
+    in_flight: int = 4  # transactions of one key that wait for finality
+    bump_after: int = 60  # how long one offer stands
+    max_fee: int = 500 * 10**9  # never offered more
+    alarm_every: int = 3600  # a low balance or a stuck transaction is told again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What a key's next transaction stands on."""
+
+    key: Key
+    head: Block
+    waiting: tuple[Sent, ...]  # of this key, not in the head's chain yet, by nonce
+    fees: Fees
+    balance: int  # wei
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A call that would succeed."""
+
+    intent: Intent
+    target: str
+    data: str
+    gas: int
+
+
+class Sender:
+    def __init__(
+        self,
+        store: Store,
+        node: Node,
+        signers: Mapping[Job, Signer],
+        deployment: Deployment,
+        clock: Clock,
+        limits: Limits | None = None,
+    ) -> None:
+        self._store = store
+        self._node = node
+        self._signers = signers
+        self._deployment = deployment
+        self._clock = clock
+        self._limits = limits or Limits()
+
+    def send(self) -> int:
+        """Sign and send what is due, and send again what waits; how many things were newly done.
+
+        Raises Unreachable if the node does not answer; what is stored then is sent by the next step.
+        """
+        with self._store.read() as connection:
+            due = intents.due(connection, Door.CHAIN)
+        done = sum(self._serve(job, wanted) for job, wanted in _by_job(due).items())
+        return done + self._repeat()
+
+    def cancel(self, transaction_id: int) -> str:
+        """Put a bare transfer to itself in the place of a transaction that is stuck; its hash.
+
+        An operator's act. Raises NotFound, or Refused if the fee that replaces it would be above the cap.
+        """
+        sent = next((item for item in self._live() if item.id == transaction_id), None)
+        if sent is None:
+            raise NotFound(f"no transaction {transaction_id} waits", "See what waits with `issuer status`.")
+        offered = self._offered(sent).bumped(fees.suggest(self._node))
+        if offered.max_fee > self._limits.max_fee:
+            raise Refused("replacing it needs a fee above the cap", "Raise the cap, or wait for lower fees.")
+        fields = _fields(self._deployment.chain_id, sent.nonce, sent.signer, "0x", CANCEL_GAS, offered)
+        signed = self._signer(sent.signer).sign_transaction(fields)
+        self._add(sent, signed, cancels=True)
+        rpc.broadcast(self._node, signed.raw)
+        return signed.hash
+
+    def resume(self, role: Job) -> None:
+        """Let a halted key sign again, after the chain's own count of its transactions. An operator's act."""
+        address = self._signers[role].address
+        nonce = rpc.nonce(self._node, address)
+        with self._store.unit("resume a key") as unit:
+            transactions.resume(unit, address=address, nonce=nonce)
+
+    # -- new transactions
+
+    def _serve(self, job: Job, wanted: Sequence[Intent]) -> int:
+        """Send one key's intents in order, as far as its limits allow."""
+        done = 0
+        for intent in wanted:
+            ground = self._ground(job)
+            if ground is None or not self._room(ground):
+                break
+            draft = self._draft(ground, intent)
+            if draft is not None and not self._affords(ground, draft):
+                break
+            done += 1
+            if draft is not None and not self._take(ground, draft):
+                break
+        return done
+
+    def _ground(self, job: Job) -> Ground | None:
+        """Where a key stands; None while it is halted or counts other than the chain."""
+        key = self._key(job)
+        head = rpc.head(self._node)
+        mined = rpc.nonce(self._node, key.address, head.number)
+        if key.halted is not None or mined > key.next_nonce:
+            return None
+        waiting = tuple(item for item in self._live() if item.signer == key.address and item.nonce >= mined)
+        if len(waiting) != key.next_nonce - mined:
+            return None  # nonces that are free on chain and used here: an outcome is still to be told
+        balance = rpc.balance(self._node, key.address, head.number)
+        return Ground(key=key, head=head, waiting=waiting, fees=fees.suggest(self._node), balance=balance)
+
+    def _key(self, job: Job) -> Key:
+        with self._store.read() as connection:
+            found = transactions.key(connection, job)
+        if found is not None:
+            return found
+        address = self._signers[job].address
+        nonce = rpc.nonce(self._node, address)
+        with self._store.unit("register a key") as unit:
+            transactions.register(unit, address=address, role=job, nonce=nonce)
+            found = transactions.key(unit.connection, job)
+        assert found is not None  # noqa: S101 - written in this unit
+        return found
+
+    def _room(self, ground: Ground) -> bool:
+        in_flight = [item for item in self._live() if item.signer == ground.key.address]
+        return len(in_flight) < self._limits.in_flight and ground.fees.max_fee <= self._limits.max_fee
+
+    def _draft(self, ground: Ground, intent: Intent) -> Draft | None:
+        """The call that an intent asks for, or None if it cannot be made or would revert, which is then a fact."""
+        try:
+            first = self._next_number(ground) if intent.kind == "mint" else 0
+            target, data = calls.encode(self._deployment, intent, first=first)
+        except InvalidInput as error:
+            self._refuse(intent, "InvalidInput", [error.what])
+            return None
+        result = self._simulate(ground, Call(sender=ground.key.address, target=target, data=data))
+        if not result.succeeded:
+            error_name, arguments = contracts.decode_error(result.data)
+            self._refuse(intent, error_name, list(arguments.values()))
+            return None
+        # Gas that was refunded in the simulation is needed first; what is not used is not paid for.
+        return Draft(intent=intent, target=target, data=data, gas=result.gas_used * 3 // 2 + 30_000)
+
+    def _next_number(self, ground: Ground) -> int:
+        call = contracts.TOKEN.call("nextNumber")
+        result = self._simulate(ground, Call(sender=ground.key.address, target=self._deployment.token, data=call))
+        if not result.succeeded:
+            raise Unreachable("the node cannot read the token's next number")
+        return int(contracts.TOKEN.output("nextNumber", result.data)["0"])
+
+    def _simulate(self, ground: Ground, call: Call) -> Result:
+        """What the call does on the head, after the key's waiting transactions."""
+        before = [
+            Call(sender=item.signer, target=item.target, data=item.data, gas=item.gas)
+            for item in ground.waiting
+            if not item.newest.cancels
+        ]
+        return rpc.simulate(self._node, [*before, call], ground.head.number)[-1]
+
+    def _refuse(self, intent: Intent, error: str, arguments: Sequence[object]) -> None:
+        told = {"intent_id": intent.id, "kind": intent.kind, "subject": intent.subject, "error": error}
+        key = f"refused:{intent.id}:{self._clock.now()}"
+        news = News(key=key, kind="refused", payload=told | {"arguments": list(arguments)})
+        with self._store.unit("tell a refusal") as unit:
+            if intents.move(unit, intent.id, IntentState.OPEN, IntentState.VOID):
+                facts.bring(unit, Door.CHAIN, [news])
+
+    def _affords(self, ground: Ground, draft: Draft) -> bool:
+        """Whether the key can pay for this and for all that waits before it; if not, that is a fact."""
+        promised = sum(item.gas * item.newest.max_fee for item in ground.waiting)
+        needed = promised + draft.gas * ground.fees.max_fee
+        if ground.balance >= needed:
+            return True
+        payload = {"role": ground.key.role, "address": ground.key.address, "balance": ground.balance, "needed": needed}
+        self._alarm("low-gas", f"{ground.key.address}:{ground.key.next_nonce}", payload)
+        return False
+
+    def _take(self, ground: Ground, draft: Draft) -> bool:
+        """Sign, compare, store, and only then send; False if another process was faster."""
+        chain_id, key = self._deployment.chain_id, ground.key
+        fields = _fields(chain_id, key.next_nonce, draft.target, draft.data, draft.gas, ground.fees)
+        signed = self._signer(key.address).sign_transaction(fields)
+        found = self._compare(signed, draft.intent, nonce=key.next_nonce, sender=key.address)
+        try:
+            with self._store.unit("store signed bytes") as unit:
+                transactions.store(unit, draft.intent, found, signed.raw)
+        except Conflict:
+            return False
+        rpc.broadcast(self._node, signed.raw)
+        return True
+
+    def _compare(self, signed: Signed, intent: Intent, *, nonce: int, sender: str) -> Transaction:
+        """The transaction as its bytes say it. Raises BrokenInvariant if they say other than the intent (R-40)."""
+        found = decode(signed.raw)
+        meant = (self._deployment.chain_id, nonce, sender, 0, signed.hash, (intent.kind, intent.payload))
+        says = calls.describe(self._deployment, found.target, found.data)
+        if (found.chain_id, found.nonce, found.sender, found.value, found.hash, says) != meant:
+            raise BrokenInvariant(f"the bytes signed for intent {intent.id} do not say what it says")
+        return found
+
+    # -- what waits
+
+    def _repeat(self) -> int:
+        """Send stored bytes that are not seen mined, with a higher fee if their time is over; how many fees rose."""
+        raised = 0
+        for sent in self._live():
+            if sent.mined_block is not None:
+                continue
+            if self._clock.now() - sent.newest.at >= self._limits.bump_after:
+                raised += self._bump(sent)
+            else:
+                rpc.broadcast(self._node, sent.newest.raw)
+        return raised
+
+    def _bump(self, sent: Sent) -> int:
+        """Sign the same call at the same nonce for more; past the cap, keep the offer and raise an alarm."""
+        offered = self._offered(sent).bumped(fees.suggest(self._node))
+        if offered.max_fee > self._limits.max_fee:
+            payload = {"intent_id": sent.intent_id, "kind": sent.kind, "subject": sent.subject}
+            self._alarm("stuck", str(sent.id), payload | {"transaction_id": sent.id, "hash": sent.newest.hash})
+            rpc.broadcast(self._node, sent.newest.raw)
+            return 0
+        form = decode(sent.newest.raw)
+        fields = _fields(form.chain_id, form.nonce, form.target, form.data, form.gas, offered)
+        signed = self._signer(sent.signer).sign_transaction(fields)
+        self._add(sent, signed, cancels=sent.newest.cancels)
+        rpc.broadcast(self._node, signed.raw)
+        return 1
+
+    def _offered(self, sent: Sent) -> Fees:
+        return Fees(max_fee=sent.newest.max_fee, priority_fee=sent.newest.priority_fee)
+
+    def _add(self, sent: Sent, signed: Signed, *, cancels: bool) -> None:
+        with self._store.unit("store raised bytes") as unit:
+            transactions.add(unit, sent.id, decode(signed.raw), signed.raw, cancels=cancels)
+
+    def _alarm(self, kind: str, subject: str, payload: dict[str, object]) -> None:
+        period = self._clock.now() // self._limits.alarm_every
+        with self._store.unit(f"tell {kind}") as unit:
+            facts.bring(unit, Door.CHAIN, [News(key=f"{kind}:{subject}:{period}", kind=kind, payload=payload)])
+
+    def _live(self) -> list[Sent]:
+        with self._store.read() as connection:
+            return transactions.live(connection)
+
+    def _signer(self, address: str) -> Signer:
+        return next(signer for signer in self._signers.values() if signer.address == address)
+
+
+def _by_job(due: Sequence[Intent]) -> dict[Job, list[Intent]]:
+    found: dict[Job, list[Intent]] = {}
+    for intent in due:
+        found.setdefault(calls.JOBS[intent.kind], []).append(intent)
+    return found
+
+
+def _fields(chain_id: int, nonce: int, target: str, data: str, gas: int, offered: Fees) -> dict[str, object]:
+    return {
+        "chainId": chain_id,
+        "nonce": nonce,
+        "to": target,
+        "value": 0,
+        "data": data,
+        "gas": gas,
+        "maxFeePerGas": offered.max_fee,
+        "maxPriorityFeePerGas": offered.priority_fee,
+    }

@@ -1,0 +1,174 @@
+"""The watcher: brings what the contracts did into the house, from final blocks only.
+
+- A block acts when the finality setting says so; newer ones are shown (the head) and drive nothing.
+- Facts and the cursor move in one database transaction, so no event is taken twice or left out by a crash.
+- The cursor names its block by hash. If the node contradicts it, that is a fact of its own, and reading stops.
+- "Not found", a head that falls back and a refused range are no facts: the next step asks again.
+- Mints carry consecutive numbers and redemptions a running sum, so that logs which a node leaves out are noticed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from issuer.chain import events, rpc
+from issuer.chain.deployment import Deployment
+from issuer.chain.finality import Finality
+from issuer.chain.node import Node, NodeError
+from issuer.chain.rpc import Block, Log
+from issuer.errors import Unreachable
+from issuer.store import facts
+from issuer.store.facts import News
+from issuer.store.states import Door
+from issuer.store.tables import cursor
+from issuer.store.unit import Store, Unit
+
+RANGE = 2000
+"""Blocks asked for at once; halved while a node refuses the range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """How far the chain has been read."""
+
+    number: int
+    hash: str
+    next_number: int  # of the next mint order
+    redeemed: int  # units ever redeemed
+
+
+class Watcher:
+    def __init__(self, store: Store, node: Node, deployment: Deployment, finality: Finality) -> None:
+        self._store = store
+        self._node = node
+        self._deployment = deployment
+        self._finality = finality
+        self._range = RANGE
+
+    def collect(self) -> int:
+        """Bring in the facts of the blocks that became final; how many blocks with facts were taken.
+
+        Raises Unreachable if the node does not answer or leaves something out; nothing was taken then.
+        """
+        head = rpc.head(self._node)
+        final = self._finality.block(self._node, head)
+        place = self._place()
+        if final is None or not self._stands(place):
+            self._show(head)
+            return 0
+        taken = 0
+        while place.number < final.number:
+            place, found = self._advance(place, head, final)
+            taken += found
+        self._show(head)
+        return taken
+
+    def _place(self) -> Place:
+        """Where reading stands; it starts just before the deployment."""
+        with self._store.read() as connection:
+            row = _row(connection)
+        if row is not None:
+            return Place(number=row.number, hash=row.hash, next_number=row.next_number, redeemed=row.redeemed)
+        start = self._header(self._deployment.block)
+        place = Place(number=start.number, hash=start.hash, next_number=1, redeemed=0)
+        with self._store.unit("begin reading") as unit:
+            if _row(unit.connection) is None:
+                unit.connection.execute(insert(cursor).values(only=1, timestamp=start.timestamp, head=0, **vars(place)))
+        return place
+
+    def _stands(self, place: Place) -> bool:
+        """Whether the last block taken is still in the chain; if the node names another, that becomes a fact."""
+        found = rpc.block(self._node, place.number)
+        if found is not None and found.hash != place.hash:
+            payload = {"number": place.number, "expected": place.hash, "found": found.hash}
+            key = f"broken:{place.number}:{found.hash}"
+            with self._store.unit("tell broken finality") as unit:
+                facts.bring(unit, Door.CHAIN, [News(key=key, kind="broken", payload=payload)])
+        return found is not None and found.hash == place.hash
+
+    def _advance(self, place: Place, head: Block, final: Block) -> tuple[Place, int]:
+        """Take the next range of final blocks: the new place, and how many blocks had facts."""
+        first, last = place.number + 1, min(place.number + self._range, final.number)
+        end = final if last == final.number else self._header(last)
+        logs, end = self._logs(first, end)
+        blocks = self._blocks(logs, end)
+        news = events.facts(self._deployment, logs, blocks)
+        following = _follow(place, news, end)
+        with self._store.unit("take final blocks") as unit:
+            if _move(unit, place, following, end, head):
+                facts.bring(unit, Door.CHAIN, news)
+        return following, len({log.block_number for log in logs})
+
+    def _logs(self, first: int, end: Block) -> tuple[list[Log], Block]:
+        """The logs up to a block, or up to an earlier one if the node does not give so many at once."""
+        addresses = [self._deployment.address(name) for name in ("token", "minter", "feed", "authority")]
+        while True:
+            try:
+                logs = rpc.logs(self._node, addresses, first, end.number)
+            except NodeError as refusal:
+                if end.number == first:
+                    raise Unreachable(f"the node gives no logs of block {first}: {refusal.message}") from refusal
+                self._range = max(1, (end.number - first + 1) // 2)
+                end = self._header(first + self._range - 1)
+            else:
+                self._range = min(RANGE, self._range * 2)
+                return logs, end
+
+    def _blocks(self, logs: Sequence[Log], end: Block) -> dict[int, Block]:
+        """The headers of the logs' blocks. Raises Unreachable if a log is of another block than the chain's."""
+        found = {end.number: end}
+        for log in logs:
+            block = found.get(log.block_number) or self._header(log.block_number)
+            found[log.block_number] = block
+            if block.hash != log.block_hash:
+                raise Unreachable(f"the node tells logs of block {log.block_hash}, which is not in its chain")
+        return found
+
+    def _header(self, number: int) -> Block:
+        found = rpc.block(self._node, number)
+        if found is None:
+            raise Unreachable(f"the node does not have block {number}, which it called final")
+        return found
+
+    def _show(self, head: Block) -> None:
+        with self._store.read() as connection:
+            row = _row(connection)
+        if row is not None and row.head != head.number:
+            with self._store.unit("show the head") as unit:
+                unit.connection.execute(update(cursor).values(head=head.number))
+
+
+def _row(connection: Connection) -> Row[tuple[int, ...]] | None:
+    return connection.execute(select(cursor)).one_or_none()
+
+
+def _follow(place: Place, news: Iterable[News], end: Block) -> Place:
+    """The place after these facts. Raises Unreachable if a mint or a redemption between them is missing."""
+    next_number, redeemed = place.next_number, place.redeemed
+    for item in news:
+        if item.kind == "minted":
+            _require(item.payload["first"], next_number, "mint order")
+            next_number += len(item.payload["orders"])
+        elif item.kind == "redeemed":
+            _require(item.payload["id"] - item.payload["value"], redeemed, "redemption")
+            redeemed = item.payload["id"]
+    return Place(number=end.number, hash=end.hash, next_number=next_number, redeemed=redeemed)
+
+
+def _require(found: int, expected: int, what: str) -> None:
+    if found != expected:
+        raise Unreachable(
+            f"the node left a {what} out: after {expected} it tells {found}",
+            "Use a node that has all logs; if the chain's own views say the same, stop and look.",
+        )
+
+
+def _move(unit: Unit, old: Place, new: Place, end: Block, head: Block) -> bool:
+    """Move the cursor; False if another process moved it first."""
+    statement = (
+        update(cursor)
+        .where(cursor.c.number == old.number, cursor.c.hash == old.hash)
+        .values(timestamp=end.timestamp, head=head.number, **vars(new))
+    )
+    return unit.connection.execute(statement).rowcount == 1
