@@ -76,6 +76,12 @@ class CompactRange:
         """The range whose hashes were packed one after the other."""
         return cls(size, [frontier[at : at + HASH_SIZE] for at in range(0, len(frontier), HASH_SIZE)])
 
+    @classmethod
+    def read(cls, read: NodeReader, size: int) -> "CompactRange":
+        """The range of the first `size` leaves of a stored tree."""
+        levels = [level for level in reversed(range(size.bit_length())) if size >> level & 1]
+        return cls(size, [read(level, (size >> level) - 1) for level in levels])
+
     def pack(self) -> bytes:
         return b"".join(self.nodes)
 

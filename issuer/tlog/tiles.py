@@ -68,6 +68,21 @@ def node_reader(read: TileReader, size: int) -> NodeReader:
     return node
 
 
+def grow(read: TileReader, size: int, leaves: Sequence[bytes]) -> dict[Tile, list[bytes]]:
+    """The tiles that appending these leaf hashes to a log of `size` writes; `read` gives the tiles that it had."""
+    grown: dict[Tile, list[bytes]] = {}
+    for tile in written(size, size + len(leaves)):
+        known = max(tile.start, size >> HEIGHT * tile.level)
+        hashes = list(read(tile_at(tile.level, tile.index, size))) if known > tile.start else []
+        if tile.level == 0:
+            hashes += leaves[known - size : tile.start + tile.width - size]
+        else:
+            full = (Tile(level=tile.level - 1, index=at, width=WIDTH) for at in range(known, tile.start + tile.width))
+            hashes += (root_of_hashes(grown[below]) for below in full)
+        grown[tile] = hashes
+    return grown
+
+
 def encode_hashes(hashes: Sequence[bytes]) -> bytes:
     return b"".join(hashes)
 
@@ -77,6 +92,11 @@ def decode_hashes(content: bytes, width: int) -> list[bytes]:
     if len(content) != width * HASH_SIZE:
         raise MalformedDocument(f"a tile of {width} hashes is {width * HASH_SIZE} bytes long, not {len(content)}")
     return [content[at : at + HASH_SIZE] for at in range(0, len(content), HASH_SIZE)]
+
+
+def checkpoint_path(size: int) -> str:
+    """Where a past checkpoint of this size lies: beside the files of C2SP tlog-tiles, named in the same way."""
+    return f"checkpoints/{_name(size, WIDTH)}"
 
 
 def encode_entries(entries: Sequence[bytes]) -> bytes:

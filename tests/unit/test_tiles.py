@@ -18,15 +18,12 @@ class Folder:
 
     def grow(self, size: int) -> None:
         old = len(self.leaves)
-        self.leaves += [merkle.leaf_hash(index.to_bytes(4)) for index in range(old, size)]
-        for tile in tiles.written(old, size):
+        leaves = [merkle.leaf_hash(index.to_bytes(4)) for index in range(old, size)]
+        for tile, hashes in tiles.grow(self.read, old, leaves).items():
             assert tile.path not in self.files, "a file is written once"
-            self.files[tile.path] = [self.hash(tile.level, tile.start + at) for at in range(tile.width)]
-
-    def hash(self, level: int, index: int) -> bytes:
-        if level == 0:
-            return self.leaves[index]
-        return merkle.root_of_hashes(self.files[Tile(level=level - 1, index=index, width=256).path])
+            assert len(hashes) == tile.width
+            self.files[tile.path] = hashes
+        self.leaves += leaves
 
     def read(self, tile: Tile) -> list[bytes]:
         return self.files[tile.path]
@@ -77,6 +74,7 @@ def test_any_growth_leaves_tiles_that_prove_every_record(steps: list[int], data:
     node = tiles.node_reader(folder.read, size)
     root = merkle.root_of_hashes(folder.leaves)
     assert merkle.root_at(node, size) == root
+    assert merkle.CompactRange.read(node, size).root() == root
     if size:
         index = data.draw(st.integers(0, size - 1))
         proof = merkle.inclusion_proof(node, index, size)

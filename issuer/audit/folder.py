@@ -1,0 +1,128 @@
+"""The log folder: the log outside the database, in the layout of c2sp.org/tlog-tiles, behind any static file server.
+
+    checkpoint              the latest signed checkpoint
+    tile/LEVEL/N            hashes of the tree
+    tile/entries/N          the records themselves
+    checkpoints/SIZE        every checkpoint that was published
+
+Every file appears whole and synced. A checkpoint is written after everything it covers, so a reader never sees one
+that promises more than there is, and after a crash the same files are written again.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from issuer import crash, files
+from issuer.errors import BrokenInvariant
+from issuer.tlog import checkpoint, merkle, tiles
+from issuer.tlog.checkpoint import Checkpoint
+from issuer.tlog.log import CHECKPOINT, Log
+from issuer.tlog.merkle import CompactRange
+from issuer.tlog.note import Verifier
+from issuer.tlog.tiles import WIDTH
+
+_SPAN = WIDTH * WIDTH
+"""Records written at once when the folder has fallen far behind; it bounds the memory this takes."""
+
+Records = Callable[[int, int], Sequence[bytes]]
+"""Gives the records from one place up to another."""
+
+
+class LogFolder:
+    """The one place the log is published to. Only a checkpoint that extends the last one is taken."""
+
+    def __init__(self, path: Path, verifier: Verifier) -> None:
+        self._path = path
+        self._verifier = verifier
+        self.log = Log(self._read, verifier)
+
+    def past_sizes(self) -> list[int]:
+        """The sizes of every checkpoint that was published, ascending."""
+        root = self._path / "checkpoints"
+        names = (file.relative_to(root).as_posix() for file in root.rglob("[0-9][0-9][0-9]"))
+        return sorted(int(name.replace("x", "").replace("/", "")) for name in names)
+
+    def extend(self, note: str, records: Records) -> int:
+        """Publish the log up to this checkpoint; the number of records that were not there before.
+
+        Raises BrokenInvariant, and leaves the old checkpoint standing, unless the new one is of this log, not smaller,
+        and the records lead from the root that is published to the root that is signed.
+        """
+        new, old = checkpoint.verify(note, self._verifier), self.log.checkpoint()
+        if new.size < old.size or (new.size == old.size and new.root != old.root):
+            raise _fork(old, new)
+        self._keep(old.size)
+        if new.size > old.size:
+            self._write_records(old, new, records)
+            with crash.around("log.checkpoint"):
+                files.replace(self._path / CHECKPOINT, note.encode())
+            self._keep(new.size)
+        return new.size - old.size
+
+    def _keep(self, size: int) -> None:
+        """Keep the published checkpoint under its size, unless it is kept already; a crash may have come between."""
+        path = self._path / tiles.checkpoint_path(size)
+        if size and not path.exists():
+            with crash.around("log.history"):
+                files.replace(path, (self._path / CHECKPOINT).read_bytes())
+
+    def _write_records(self, old: Checkpoint, new: Checkpoint, records: Records) -> None:
+        """Write all that a checkpoint covers, from the first bundle that was not full."""
+        at = old.size // WIDTH * WIDTH
+        tree = CompactRange.read(self.log.nodes(old.size), at)
+        _check(tree, old)
+        while at < new.size:
+            end = min(new.size, (at // _SPAN + 1) * _SPAN)
+            entries = records(at, end)
+            leaves = [merkle.leaf_hash(entry) for entry in entries]
+            for leaf in leaves:
+                tree.append(leaf)
+                _check(tree, old, new)
+            if tree.size != end:
+                raise BrokenInvariant(f"the database has {len(entries)} of the log's records {at} to {end}")
+            self._write_entries(at, entries)
+            self._write_tiles(at, leaves)
+            at = end
+
+    def _write_entries(self, start: int, entries: Sequence[bytes]) -> None:
+        for at in range(0, len(entries), WIDTH):
+            bundle = entries[at : at + WIDTH]
+            path = tiles.entries_path((start + at) // WIDTH, len(bundle))
+            self._write("log.entries", path, tiles.encode_entries(bundle), len(bundle))
+
+    def _write_tiles(self, start: int, leaves: Sequence[bytes]) -> None:
+        for tile, hashes in tiles.grow(self.log.tile, start, leaves).items():
+            self._write("log.tile", tile.path, tiles.encode_hashes(hashes), tile.width)
+
+    def _write(self, effect: str, name: str, content: bytes, width: int) -> None:
+        path = self._path / name
+        with crash.around(effect):
+            files.replace(path, content)
+        partial = path.with_name(f"{path.name}.p")
+        if width == WIDTH and partial.exists():
+            # C2SP tlog-tiles allows it once the full file is there; kept, they would grow with the square.
+            with crash.around("log.prune"):
+                shutil.rmtree(partial)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return (self._path / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def _check(tree: CompactRange, *known: Checkpoint) -> None:
+    for found in known:
+        if tree.size == found.size and tree.root() != found.root:
+            raise BrokenInvariant(
+                f"the database's first {tree.size} records do not have the root that was signed for them",
+                "Keep database and log folder as they are, and run `issuer audit verify`.",
+            )
+
+
+def _fork(old: Checkpoint, new: Checkpoint) -> BrokenInvariant:
+    return BrokenInvariant(
+        f"a checkpoint of size {new.size} does not extend the published one of size {old.size}",
+        "The database is older than the log folder, or another one: restore before anything else is done.",
+    )

@@ -1,0 +1,125 @@
+"""Records: what was decided, by whom, about what, as canonical JSON.
+
+Version 1 of a record is one object with exactly these members:
+
+- ``v``: 1;
+- ``at``: seconds since 1970 UTC;
+- ``actor``: ``service``, or a person as ``operator:NAME``;
+- ``action``: ``noun.verb``; what before and after hold is the action's own matter;
+- ``subject``: what it is about, as ``noun:id``;
+- ``before``, ``after``: objects with what the action changed, or null;
+- ``evidence``: hashes and references of what the decision rests on, as text.
+
+Personal data is never in a record: only commitments to it (see issuer.audit.personal).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import insert
+
+from issuer.errors import InvalidInput, MalformedDocument
+from issuer.store.tables import audit_record
+from issuer.store.unit import Unit
+from issuer.tlog.tiles import MAX_ENTRY_SIZE
+
+VERSION = 1
+
+_MAX_INTEGER = 2**53 - 1
+"""What RFC 8785 can write without losing digits (its section 3.2.2.3 refers to IEEE 754 doubles)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    at: int
+    actor: str
+    action: str
+    subject: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    evidence: Sequence[str]
+
+    def encode(self) -> bytes:
+        """The bytes that are hashed into the log. Raises InvalidInput."""
+        body = canonical({"v": VERSION, **asdict(self)})
+        if len(body) > MAX_ENTRY_SIZE:
+            raise InvalidInput(f"a record is at most {MAX_ENTRY_SIZE} bytes long, not {len(body)}")
+        return body
+
+
+def append(
+    unit: Unit,
+    action: str,
+    subject: str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    evidence: Sequence[str] = (),
+) -> int:
+    """Write a record in the name of the unit's actor; return its id, which an intent waits on.
+
+    Raises InvalidInput for values that have no canonical form: floats, integers beyond 2^53 - 1, keys not in ASCII.
+    """
+    record = Record(
+        at=unit.now,
+        actor=unit.actor,
+        action=action,
+        subject=subject,
+        before=before,
+        after=after,
+        evidence=evidence,
+    )
+    statement = insert(audit_record).values(body=record.encode(), subject=subject)
+    return int(unit.connection.execute(statement.returning(audit_record.c.id)).scalar_one())
+
+
+def decode(body: bytes) -> Record:
+    """Read a record back. Raises MalformedDocument unless it is a record of version 1 in its canonical form."""
+    try:
+        fields = json.loads(body)
+        if fields.pop("v") != VERSION:
+            raise MalformedDocument(f"not a record of version {VERSION}")
+        record = Record(**fields)
+        written = record.encode()
+    except (ValueError, TypeError, AttributeError, KeyError, InvalidInput, RecursionError) as error:
+        raise MalformedDocument("not an audit record") from error
+    if written != body:
+        raise MalformedDocument("the audit record is not in its canonical form")
+    return record
+
+
+def canonical(value: object) -> bytes:
+    """JSON in the one form of RFC 8785, for integers up to 2^53 - 1 and ASCII keys. Raises InvalidInput for the rest.
+
+    Within these limits sorting by code point is sorting by UTF-16 unit, and the standard encoder escapes as the RFC
+    does, so that its bytes are those of RFC 8785.
+    """
+    _check(value)
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput("text with half a character has no canonical form") from error
+
+
+def _check(value: object) -> None:
+    if value is None or isinstance(value, str | bool):
+        return
+    if isinstance(value, int):
+        if abs(value) > _MAX_INTEGER:
+            raise InvalidInput(f"the integer {value} is too large for canonical JSON", "Write it as text.")
+    elif isinstance(value, dict):
+        _check_object(value)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(item)
+    else:
+        raise InvalidInput(f"{type(value).__name__} has no canonical form", "Use integers, text, lists and objects.")
+
+
+def _check_object(value: dict[Any, Any]) -> None:
+    for key, item in value.items():
+        if not isinstance(key, str) or not key.isascii():
+            raise InvalidInput(f"the key {key!r} is not ASCII text")
+        _check(item)
