@@ -6,7 +6,7 @@ from pathlib import Path
 
 def replace(path: Path, body: bytes, *, mode: int = 0o644) -> None:
     """Make a file hold exactly these bytes, synced to disk together with its name; folders are made as needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     part = path.with_name(f".{path.name}.part")
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(body)
@@ -14,6 +14,14 @@ def replace(path: Path, body: bytes, *, mode: int = 0o644) -> None:
         os.fsync(file.fileno())
     part.replace(path)
     sync(path.parent)
+
+
+def _make(folder: Path) -> None:
+    """Have a folder, and its own name in the folder above it, on disk."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
 
 
 def sync(folder: Path) -> None:
