@@ -35,6 +35,16 @@ contract Authority is IAuthority, AccessManager {
     }
 
     /// @inheritdoc AccessManager
+    function setTargetClosed(address, bool) public pure override {
+        revert ClosingRefused();
+    }
+
+    /// @inheritdoc AccessManager
+    function isTargetClosed(address) public pure override returns (bool) {
+        return false;
+    }
+
+    /// @inheritdoc AccessManager
     function minSetback() public pure override returns (uint32) {
         return 0;
     }

@@ -5,6 +5,7 @@ import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessMana
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SlowActs} from "./SlowActs.sol";
 import {IMinter} from "./interfaces/IMinter.sol";
 import {IOffshoreYuan} from "./interfaces/IOffshoreYuan.sol";
@@ -14,6 +15,7 @@ import {AccountWord, FROZEN, VERIFIED} from "./types/AccountWord.sol";
 import {BackingWord} from "./types/BackingWord.sol";
 import {Order} from "./types/Order.sol";
 import {ALL_STOPS, RulesWord, STOP_MINT, STOP_REDEEM, STOP_TRANSFER} from "./types/RulesWord.sol";
+import {TotalsWord, firstTotals} from "./types/TotalsWord.sol";
 
 /// @title A fully reserved offshore-yuan token
 /// @dev Immutable: what must change over time is a parameter, a role or a hook behind a delay, never code under
@@ -34,29 +36,30 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     // Storage
 
-    /// @dev Both in units of 10^-6 CNH; their sum is everything ever minted.
-    struct Totals {
-        uint128 supply;
-        uint128 redeemed;
-    }
-
     struct Minting {
         address minter;
-        uint64 nextNumber;
         uint32 reportAge;
     }
 
-    mapping(address account => AccountWord) private _accounts;
+    struct Account {
+        AccountWord word;
+    }
+
+    mapping(address account => Account) private _accounts;
     mapping(address owner => mapping(address spender => uint256)) private _allowances;
     RulesWord private _rules;
-    Totals private _totals;
+    TotalsWord private _totals;
     Minting private _minting;
-    address private _feed;
+    /// @dev Read only when the rules word says that there is one.
+    ITransferHook private _hook;
 
     constructor(IAccessManager authority_, address feed_, uint32 delay) SlowActs(authority_, delay) {
-        _rules = _rules.withPolicy({required_: VERIFIED, forbidden_: FROZEN});
-        _minting = Minting({minter: address(0), nextNumber: 1, reportAge: INITIAL_REPORT_AGE});
-        _feed = feed_;
+        _rules = _rules.withPolicy({required_: VERIFIED, forbidden_: FROZEN}).withFeed(feed_);
+        _totals = firstTotals();
+        _minting.reportAge = INITIAL_REPORT_AGE;
+        // Nothing goes to the zero address or to the token: both are frozen from the first block, and stay so.
+        _accounts[address(0)].word = _accounts[address(0)].word.frozen();
+        _accounts[address(this)].word = _accounts[address(this)].word.frozen();
         emit PolicySet(VERIFIED, FROZEN);
         emit ReportAgeSet(0, INITIAL_REPORT_AGE);
         emit FeedSet(address(0), feed_);
@@ -65,29 +68,39 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
     // Holders
 
     /// @inheritdoc IERC20
-    function transfer(address to, uint256 value) external returns (bool) {
-        _move(msg.sender, msg.sender, to, value);
+    function transfer(address to, uint256 value) public returns (bool) {
+        _move(_rules, msg.sender, to, value);
         return true;
     }
 
     /// @inheritdoc IOffshoreYuan
     function transferWithMemo(address to, uint256 value, bytes32 memo) external returns (bool) {
-        _move(msg.sender, msg.sender, to, value);
+        transfer(to, value);
         emit Memo(msg.sender, to, memo, value);
         return true;
     }
 
     /// @inheritdoc IERC20
-    function transferFrom(address from, address to, uint256 value) external returns (bool) {
-        _spend(from, value);
-        _move(msg.sender, from, to, value);
+    function transferFrom(address from, address to, uint256 value) public returns (bool) {
+        RulesWord word = _rules;
+        AccountWord spender = _accounts[msg.sender].word;
+        if (!word.allows(spender)) _refuse(msg.sender, spender.status());
+        mapping(address spender => uint256) storage allowances = _allowances[from];
+        uint256 allowed = allowances[msg.sender];
+        if (allowed < value) revert ERC20InsufficientAllowance(msg.sender, allowed, value);
+        // The largest number is an allowance that is not used up.
+        if (allowed != type(uint256).max) {
+            unchecked {
+                allowances[msg.sender] = allowed - value;
+            }
+        }
+        _move(word, from, to, value);
         return true;
     }
 
     /// @inheritdoc IOffshoreYuan
     function transferFromWithMemo(address from, address to, uint256 value, bytes32 memo) external returns (bool) {
-        _spend(from, value);
-        _move(msg.sender, from, to, value);
+        transferFrom(from, to, value);
         emit Memo(from, to, memo, value);
         return true;
     }
@@ -108,24 +121,22 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
     // Mint
 
     /// @inheritdoc IOffshoreYuan
-    function mint(uint64 first, bytes32 batchRoot, Order[] calldata orders) external {
+    function mint(uint64 first, bytes32 batchRoot, Order[] calldata orders) external returns (uint256 sum) {
         Minting memory minting = _minting;
+        TotalsWord totals = _totals;
+        RulesWord word = _rules;
         if (msg.sender != minting.minter) revert NotMinter(msg.sender);
-        if (first != minting.nextNumber) revert WrongNumber(first, minting.nextNumber);
+        if (first != totals.nextNumber()) revert WrongNumber(first, totals.nextNumber());
         if (orders.length == 0) revert EmptyBatch();
-        _requireRunning(_rules, STOP_MINT);
+        if (word.isStopped(STOP_MINT)) revert ActStopped(STOP_MINT);
 
-        uint256 sum = 0;
         for (uint256 i = 0; i < orders.length; ++i) {
-            sum += _issue(orders[i].recipient(), orders[i].value());
+            unchecked {
+                sum += _issue(orders[i]);
+            }
         }
-        Totals memory totals = _totals;
-        uint256 supply = totals.supply + sum;
-        _requireBacked(supply, totals.redeemed, minting.reportAge);
-
-        // The gate keeps the supply below 2^72, and a batch of 2^64 orders does not fit into a block.
-        _totals.supply = uint128(supply);
-        _minting.nextNumber = first + uint64(orders.length);
+        _requireBacked(word.feed(), totals.supply() + sum, totals.redeemed(), minting.reportAge);
+        _totals = totals.minted(sum, orders.length);
         emit Minted(first, uint64(orders.length), batchRoot);
     }
 
@@ -134,7 +145,8 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
     /// @inheritdoc IOffshoreYuan
     function verify(address[] calldata accounts) external restricted {
         for (uint256 i = 0; i < accounts.length; ++i) {
-            _accounts[accounts[i]] = _accounts[accounts[i]].verified();
+            Account storage account = _accounts[accounts[i]];
+            account.word = account.word.verified();
             emit Verified(accounts[i]);
         }
     }
@@ -142,7 +154,8 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
     /// @inheritdoc IOffshoreYuan
     function unverify(address[] calldata accounts) external restricted {
         for (uint256 i = 0; i < accounts.length; ++i) {
-            _accounts[accounts[i]] = _accounts[accounts[i]].unverified();
+            Account storage account = _accounts[accounts[i]];
+            account.word = account.word.unverified();
             emit Unverified(accounts[i]);
         }
     }
@@ -150,8 +163,9 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
     /// @inheritdoc IOffshoreYuan
     function freeze(address[] calldata accounts) external restricted {
         for (uint256 i = 0; i < accounts.length; ++i) {
-            AccountWord word = _accounts[accounts[i]].frozen();
-            _accounts[accounts[i]] = word;
+            Account storage account = _accounts[accounts[i]];
+            AccountWord word = account.word.frozen();
+            account.word = word;
             emit Frozen(accounts[i], word.freezeCount());
         }
     }
@@ -183,9 +197,10 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     /// @inheritdoc IOffshoreYuan
     function unfreeze(address account, uint32 freezeCount) external slow {
-        AccountWord word = _accounts[account];
+        AccountWord word = _accounts[account].word;
+        if (account == address(0) || account == address(this)) revert ERC20InvalidReceiver(account);
         if (word.freezeCount() != freezeCount || word.status() & FROZEN == 0) revert OutOfDate();
-        _accounts[account] = word.unfrozen();
+        _accounts[account].word = word.unfrozen();
         emit Unfrozen(account, freezeCount);
     }
 
@@ -197,18 +212,19 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     /// @inheritdoc IOffshoreYuan
     function setFeed(address current, address next) external slow {
-        if (current != _feed) revert OutOfDate();
+        RulesWord word = _rules;
+        if (current != word.feed()) revert OutOfDate();
         if (IReserveFeed(next).token() != address(this)) revert NotOurs(next);
-        _feed = next;
+        _rules = word.withFeed(next);
         emit FeedSet(current, next);
     }
 
     /// @inheritdoc IOffshoreYuan
     function setHook(address current, address next) external slow {
-        RulesWord word = _rules;
-        if (current != word.hook()) revert OutOfDate();
+        if (current != address(_hook)) revert OutOfDate();
         if (next != address(0) && next.code.length == 0) revert InvalidHook(next);
-        _rules = word.withHook(next);
+        _hook = ITransferHook(next);
+        _rules = _rules.withHooked(next != address(0));
         emit HookSet(current, next);
     }
 
@@ -236,12 +252,12 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     /// @inheritdoc IERC20
     function totalSupply() external view returns (uint256) {
-        return _totals.supply;
+        return _totals.supply();
     }
 
     /// @inheritdoc IERC20
     function balanceOf(address account) external view returns (uint256) {
-        return _accounts[account].balance();
+        return _accounts[account].word.balance();
     }
 
     /// @inheritdoc IERC20
@@ -251,19 +267,19 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     /// @inheritdoc IOffshoreYuan
     function redeemed() external view returns (uint256) {
-        return _totals.redeemed;
+        return _totals.redeemed();
     }
 
     /// @inheritdoc IOffshoreYuan
     function liabilities() external view returns (uint256) {
-        uint256 paid = IReserveFeed(_feed).backing().paid();
-        Totals memory totals = _totals;
-        return totals.supply + (totals.redeemed > paid ? totals.redeemed - paid : 0);
+        uint256 paid = IReserveFeed(_rules.feed()).backing().paid();
+        TotalsWord totals = _totals;
+        return totals.supply() + Math.saturatingSub(totals.redeemed(), paid);
     }
 
     /// @inheritdoc IOffshoreYuan
     function nextNumber() external view returns (uint64) {
-        return _minting.nextNumber;
+        return _totals.nextNumber();
     }
 
     /// @inheritdoc IOffshoreYuan
@@ -273,7 +289,7 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     /// @inheritdoc IOffshoreYuan
     function feed() external view returns (address) {
-        return _feed;
+        return _rules.feed();
     }
 
     /// @inheritdoc IOffshoreYuan
@@ -283,7 +299,7 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     /// @inheritdoc IOffshoreYuan
     function accountOf(address account) external view returns (uint256 balance, uint16 status, uint32 freezeCount) {
-        AccountWord word = _accounts[account];
+        AccountWord word = _accounts[account].word;
         return (word.balance(), word.status(), word.freezeCount());
     }
 
@@ -294,13 +310,18 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         returns (uint16 required, uint16 forbidden, uint8 stops, uint32 stopCount, address hook)
     {
         RulesWord word = _rules;
-        return (word.required(), word.forbidden(), word.stops(), word.stopCount(), word.hook());
+        return (word.required(), word.forbidden(), word.stops(), word.stopCount(), address(_hook));
     }
 
     /// @inheritdoc IOffshoreYuan
-    function requireTransfer(address spender, address from, address to, uint256 value) public view {
-        if (spender != from) _requireAllowance(from, spender, value);
-        _requireMovable(spender, from, to, value);
+    function requireTransfer(address spender, address from, address to, uint256 value) external view {
+        RulesWord word = _rules;
+        if (spender != from) {
+            _requireByPolicy(word, spender, _accounts[spender].word);
+            uint256 allowed = _allowances[from][spender];
+            if (allowed < value) revert ERC20InsufficientAllowance(spender, allowed, value);
+        }
+        _requireMovable(word, from, _accounts[from].word, to, _accounts[to].word, value);
     }
 
     /// @inheritdoc IOffshoreYuan
@@ -318,53 +339,43 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     // Effects
 
-    function _move(address spender, address from, address to, uint256 value) private {
-        (AccountWord sender, AccountWord recipient) = _requireMovable(spender, from, to, value);
+    function _move(RulesWord word, address from, address to, uint256 value) private {
+        Account storage sender = _accounts[from];
+        Account storage recipient = _accounts[to];
+        AccountWord debited = sender.word;
+        AccountWord credited = recipient.word;
+        if (!word.clears(debited, credited, value)) _requireMovable(word, from, debited, to, credited, value);
         if (from != to) {
-            _accounts[from] = sender.debit(value);
-            _accounts[to] = recipient.credit(value);
+            sender.word = debited.debit(value);
+            recipient.word = credited.credit(value);
         }
         emit Transfer(from, to, value);
     }
 
-    /// @dev An allowance of the largest number is not used up.
-    function _spend(address owner, uint256 value) private {
-        uint256 allowed = _requireAllowance(owner, msg.sender, value);
-        if (allowed != type(uint256).max) {
-            unchecked {
-                _allowances[owner][msg.sender] = allowed - value;
-            }
-        }
-    }
-
-    function _issue(address recipient, uint256 value) private returns (uint256) {
-        _requireRecipient(recipient);
+    function _issue(Order order) private returns (uint256 value) {
+        address recipient = order.recipient();
+        value = order.value();
+        Account storage account = _accounts[recipient];
+        AccountWord word = account.word;
+        if (!word.isCustomer()) _refuse(recipient, word.status());
         if (value == 0) revert ZeroValue();
-        AccountWord word = _accounts[recipient];
-        _requireCustomer(recipient, word);
-        _accounts[recipient] = word.credit(value);
+        account.word = word.credit(value);
         emit Transfer(address(0), recipient, value);
-        return value;
     }
 
     function _redeem(address account, uint256 value, bytes32 instruction) private {
-        _requireRunning(_rules, STOP_REDEEM);
-        AccountWord word = _accounts[account];
-        uint256 balance = word.balance();
-        _requireCustomer(account, word);
+        if (_rules.isStopped(STOP_REDEEM)) revert ActStopped(STOP_REDEEM);
+        AccountWord word = _accounts[account].word;
+        if (!word.isCustomer()) _refuse(account, word.status());
         if (value == 0) revert ZeroValue();
-        if (value > balance) revert ERC20InsufficientBalance(account, balance, value);
-        if (value % UNITS_PER_FEN != 0 && value != balance) revert FractionOfFen(value);
+        if (value > word.balance()) revert ERC20InsufficientBalance(account, word.balance(), value);
+        if (value % UNITS_PER_FEN != 0 && value != word.balance()) revert FractionOfFen(value);
 
-        _accounts[account] = word.debit(value);
-        Totals memory totals = _totals;
-        uint256 id = totals.redeemed + value;
-        // The supply covers every balance, and both totals stay below 2^72 by the gate.
-        unchecked {
-            _totals = Totals({supply: totals.supply - uint128(value), redeemed: uint128(id)});
-        }
+        _accounts[account].word = word.debit(value);
+        TotalsWord totals = _totals.burned(value);
+        _totals = totals;
         emit Transfer(account, address(0), value);
-        emit Redeemed(account, id, value, instruction);
+        emit Redeemed(account, totals.redeemed(), value, instruction);
     }
 
     function _setMinter(address next) private {
@@ -378,59 +389,38 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
     /// @dev The gate. It looks at the sums after the mint, so that it does not matter how they came about: never more
     /// outstanding and owed than the reserve holds, never more minted than was ever put in, and nothing at all while the
     /// bank's own count of payments contradicts ours.
-    function _requireBacked(uint256 supply, uint256 redeemed_, uint256 maxAge) private view {
-        BackingWord backing = IReserveFeed(_feed).backing();
-        if (block.timestamp > backing.asOf() + maxAge) revert ReportTooOld(backing.asOf());
-        if (backing.paid() > redeemed_) revert PaidTwice(backing.paid(), redeemed_);
+    function _requireBacked(address feed_, uint256 supply, uint256 redeemed_, uint256 maxAge) private view {
+        BackingWord backing = IReserveFeed(feed_).backing();
+        uint256 paid = backing.paid();
         uint256 minted = supply + redeemed_;
-        uint256 owed = minted - backing.paid();
-        if (owed > backing.reserve()) revert Unbacked(owed, backing.reserve());
+        if (block.timestamp > backing.asOf() + maxAge) revert ReportTooOld(backing.asOf());
+        if (paid > redeemed_) revert PaidTwice(paid, redeemed_);
+        if (minted - paid > backing.reserve()) revert Unbacked(minted - paid, backing.reserve());
         if (minted > backing.credited()) revert NotCredited(minted, backing.credited());
     }
 
-    function _requireMovable(address spender, address from, address to, uint256 value)
-        private
-        view
-        returns (AccountWord sender, AccountWord recipient)
-    {
-        RulesWord word = _rules;
-        _requireRunning(word, STOP_TRANSFER);
-        _requireRecipient(to);
-        if (spender != from) _requireStatus(word, spender, _accounts[spender]);
-        sender = _accounts[from];
-        _requireStatus(word, from, sender);
+    /// @dev What is wrong with a transfer, if anything is.
+    function _requireMovable(
+        RulesWord word,
+        address from,
+        AccountWord sender,
+        address to,
+        AccountWord recipient,
+        uint256 value
+    ) private view {
+        if (word.isStopped(STOP_TRANSFER)) revert ActStopped(STOP_TRANSFER);
+        _requireByPolicy(word, from, sender);
+        _requireByPolicy(word, to, recipient);
         if (value > sender.balance()) revert ERC20InsufficientBalance(from, sender.balance(), value);
-        recipient = _accounts[to];
-        _requireStatus(word, to, recipient);
-        if (word.hook() != address(0)) ITransferHook(word.hook()).requireTransfer(spender, from, to, value);
+        if (word.isHooked()) _hook.requireTransfer(from, to, value);
     }
 
-    function _requireAllowance(address owner, address spender, uint256 value) private view returns (uint256 allowed) {
-        allowed = _allowances[owner][spender];
-        if (allowed < value) revert ERC20InsufficientAllowance(spender, allowed, value);
+    function _requireByPolicy(RulesWord word, address account, AccountWord accountWord) private view {
+        if (!word.allows(accountWord)) _refuse(account, accountWord.status());
     }
 
-    function _requireRunning(RulesWord word, uint8 act) private pure {
-        if (word.stops() & act != 0) revert ActStopped(act);
-    }
-
-    function _requireRecipient(address to) private view {
-        if (to == address(0) || to == address(this)) revert ERC20InvalidReceiver(to);
-    }
-
-    /// @dev By the policy of the rules word.
-    function _requireStatus(RulesWord word, address account, AccountWord accountWord) private pure {
-        uint16 status = accountWord.status();
-        if (status & (word.required() | word.forbidden()) != word.required()) _refuse(account, status);
-    }
-
-    /// @dev Mint and redeem: verified and not frozen, whatever the policy.
-    function _requireCustomer(address account, AccountWord word) private pure {
-        uint16 status = word.status();
-        if (status & (VERIFIED | FROZEN) != VERIFIED) _refuse(account, status);
-    }
-
-    function _refuse(address account, uint16 status) private pure {
+    function _refuse(address account, uint16 status) private view {
+        if (account == address(0) || account == address(this)) revert ERC20InvalidReceiver(account);
         if (status & FROZEN != 0) revert AccountFrozen(account);
         if (status & VERIFIED == 0) revert AccountNotVerified(account);
         revert AccountStatusRefused(account, status);

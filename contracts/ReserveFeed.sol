@@ -69,13 +69,7 @@ contract ReserveFeed is IReserveFeed, IAggregatorV3, EIP712, SlowActs {
         _logSize = report.logSize;
         _logRoot = report.logRoot;
         emit ReportPosted(
-            report.number,
-            report.reserve,
-            report.paid,
-            report.credited,
-            report.asOf,
-            report.logRoot,
-            report.logSize
+            report.number, report.reserve, report.paid, report.credited, report.asOf, report.logRoot, report.logSize
         );
     }
 

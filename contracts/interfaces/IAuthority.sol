@@ -15,6 +15,9 @@ interface IAuthority {
     /// @notice The authority itself gets no role, since anyone's calls through `execute` come from it.
     error NoRoleForAuthority();
 
+    /// @notice Closing a target would also take away the guardian's stop.
+    error ClosingRefused();
+
     /// @notice Takes a role away.
     /// @dev Who: GUARDIAN, at once. Cannot: touch ADMIN nor a marker role (close the bucket or remove the attestor instead).
     function revoke(uint64 roleId, address account) external;

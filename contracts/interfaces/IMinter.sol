@@ -26,7 +26,7 @@ interface IMinter {
     /// @notice The first limit of a deployment is the window's.
     error NoWindow();
     error NoBucket(address key);
-    /// @notice `key` is zero when it is the window that holds too little.
+    /// @notice The bucket holds too little; a key without one has nothing available. `key` is zero for the window.
     error OverLimit(address key, uint256 available, uint256 asked);
     error NotLower(uint64 capacity, uint64 refill);
     error NotHigher(uint64 capacity, uint64 refill);

@@ -83,7 +83,8 @@ interface IOffshoreYuan is IERC20Metadata {
     /// @param first The number of the first order; must be {nextNumber}.
     /// @param batchRoot RFC 6962 root over the batch's 32-byte order identifiers.
     /// @param orders Recipient << 96 | value, each.
-    function mint(uint64 first, bytes32 batchRoot, Order[] calldata orders) external;
+    /// @return sum Of the values.
+    function mint(uint64 first, bytes32 batchRoot, Order[] calldata orders) external returns (uint256 sum);
 
     /// @notice Burns the caller's tokens, which the issuer then owes in bank money.
     /// @dev Who: a verified holder that is not frozen. The value is in whole fen (10,000 units), or the whole balance,
@@ -122,7 +123,8 @@ interface IOffshoreYuan is IERC20Metadata {
     function resume(uint8 stops, uint32 stopCount) external;
 
     /// @notice Slow act: lifts the freeze of that count.
-    /// @dev Cannot: touch a later freeze. Emits {Unfrozen}.
+    /// @dev Cannot: touch a later freeze, nor the zero address and the token, which are frozen for ever. Emits
+    /// {Unfrozen}.
     function unfreeze(address account, uint32 freezeCount) external;
 
     /// @notice Slow act: replaces the limits in front of {mint}.

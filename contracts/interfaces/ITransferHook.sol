@@ -5,7 +5,6 @@ pragma solidity 0.8.37;
 /// @notice Asked by static call, so it can refuse and nothing else. Mint, redeem and seizure do not ask it.
 interface ITransferHook {
     /// @notice Reverts, with an error of its own, when the transfer is refused.
-    /// @param spender Who moves the tokens; equal to `from` in a direct transfer.
     /// @param value Units of 10^-6 CNH.
-    function requireTransfer(address spender, address from, address to, uint256 value) external view;
+    function requireTransfer(address from, address to, uint256 value) external view;
 }

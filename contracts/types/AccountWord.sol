@@ -13,7 +13,18 @@ type AccountWord is uint256;
 uint16 constant VERIFIED = 1 << 0;
 uint16 constant FROZEN = 1 << 1;
 
-using {balance, status, freezeCount, credit, debit, verified, unverified, frozen, unfrozen} for AccountWord global;
+using {
+    balance,
+    status,
+    freezeCount,
+    isCustomer,
+    credit,
+    debit,
+    verified,
+    unverified,
+    frozen,
+    unfrozen
+} for AccountWord global;
 
 uint256 constant STATUS_SHIFT = 128;
 uint256 constant FREEZE_COUNT_SHIFT = 144;
@@ -28,6 +39,11 @@ function status(AccountWord word) pure returns (uint16) {
 
 function freezeCount(AccountWord word) pure returns (uint32) {
     return uint32(AccountWord.unwrap(word) >> FREEZE_COUNT_SHIFT);
+}
+
+/// @dev Verified and not frozen: what mint and redeem need, whatever the policy of transfers.
+function isCustomer(AccountWord word) pure returns (bool) {
+    return AccountWord.unwrap(word) & (uint256(VERIFIED | FROZEN) << STATUS_SHIFT) == uint256(VERIFIED) << STATUS_SHIFT;
 }
 
 /// @dev The balance cannot run over into the status: the gate keeps the sum of all balances below 2^72.
@@ -54,8 +70,9 @@ function unverified(AccountWord word) pure returns (AccountWord) {
 
 /// @dev Counts every freeze, also of an account that is frozen already, so that a waiting unfreeze goes out of date.
 function frozen(AccountWord word) pure returns (AccountWord) {
-    uint256 word_ = AccountWord.unwrap(word) | (uint256(FROZEN) << STATUS_SHIFT);
-    return AccountWord.wrap(word_ + (1 << FREEZE_COUNT_SHIFT));
+    uint256 marked = AccountWord.unwrap(word) | (uint256(FROZEN) << STATUS_SHIFT);
+    uint256 kept = marked & ~(uint256(type(uint32).max) << FREEZE_COUNT_SHIFT);
+    return AccountWord.wrap(kept | (uint256(freezeCount(word) + 1) << FREEZE_COUNT_SHIFT));
 }
 
 function unfrozen(AccountWord word) pure returns (AccountWord) {

@@ -28,8 +28,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 SETTINGS: Mapping[str, Any] = {
     "evmVersion": "prague",
-    "optimizer": {"enabled": True, "runs": 10_000_000},
-    "viaIR": False,
+    "optimizer": {"enabled": True, "runs": 1_000_000},
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
 """The deployed settings; foundry.toml says the same."""
