@@ -14,6 +14,7 @@ Personal data is never in a record: only commitments to it (see issuer.audit.per
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,6 +30,11 @@ VERSION = 1
 
 _MAX_INTEGER = 2**53 - 1
 """What RFC 8785 can write without losing digits (its section 3.2.2.3 refers to IEEE 754 doubles)."""
+
+_MAX_DEPTH = 16
+"""The parser's own guard is the interpreter's recursion limit, which a dependency raises until the stack overflows."""
+
+_NOT_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^\[\]{}]', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +83,15 @@ def append(
 
 def decode(body: bytes) -> Record:
     """Read a record back. Raises MalformedDocument unless it is a record of version 1 in its canonical form."""
+    if _depth(body) > _MAX_DEPTH:
+        raise MalformedDocument(f"an audit record nests at most {_MAX_DEPTH} deep")
     try:
         fields = json.loads(body)
         if fields.pop("v") != VERSION:
             raise MalformedDocument(f"not a record of version {VERSION}")
         record = Record(**fields)
         written = record.encode()
-    except (ValueError, TypeError, AttributeError, KeyError, InvalidInput, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, InvalidInput) as error:
         raise MalformedDocument("not an audit record") from error
     if written != body:
         raise MalformedDocument("the audit record is not in its canonical form")
@@ -103,23 +111,34 @@ def canonical(value: object) -> bytes:
         raise InvalidInput("text with half a character has no canonical form") from error
 
 
-def _check(value: object) -> None:
+def _check(value: object, depth: int = 0) -> None:
+    if depth > _MAX_DEPTH:
+        raise InvalidInput(f"canonical JSON nests at most {_MAX_DEPTH} deep here")
     if value is None or isinstance(value, str | bool):
         return
     if isinstance(value, int):
         if abs(value) > _MAX_INTEGER:
             raise InvalidInput(f"the integer {value} is too large for canonical JSON", "Write it as text.")
     elif isinstance(value, dict):
-        _check_object(value)
+        _check_object(value, depth)
     elif isinstance(value, list | tuple):
         for item in value:
-            _check(item)
+            _check(item, depth + 1)
     else:
         raise InvalidInput(f"{type(value).__name__} has no canonical form", "Use integers, text, lists and objects.")
 
 
-def _check_object(value: dict[Any, Any]) -> None:
+def _check_object(value: dict[Any, Any], depth: int) -> None:
     for key, item in value.items():
         if not isinstance(key, str) or not key.isascii():
             raise InvalidInput(f"the key {key!r} is not ASCII text")
-        _check(item)
+        _check(item, depth + 1)
+
+
+def _depth(body: bytes) -> int:
+    """How deep a JSON text nests, told without parsing it."""
+    depth = deepest = 0
+    for bracket in _NOT_BRACKETS.sub(b"", body):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest

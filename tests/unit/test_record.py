@@ -1,5 +1,7 @@
 """Records and their canonical form, against the rfc8785 package."""
 
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -61,6 +63,31 @@ def test_a_record_is_exactly_the_members_of_version_1() -> None:
     )
 
 
+@pytest.mark.usefixtures("stack_overflows")
+def test_nesting_is_refused_before_it_is_followed() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(InvalidInput, match="deep"):
+        canonical(deep)
+    with pytest.raises(MalformedDocument, match="deep"):
+        decode(b"[" * 100_000)
+
+
+@pytest.fixture
+def stack_overflows() -> Iterator[None]:
+    """A recursion limit beyond the stack, as the elliptic-curve library under eth-account sets it."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+def test_brackets_in_text_do_not_nest() -> None:
+    written = record(after={"text": '[{"\\' * 50})
+    assert decode(written.encode()) == written
+
+
 @given(OBJECTS, OBJECTS, st.lists(st.text(max_size=9), max_size=3))
 def test_a_record_reads_back(before: Any, after: Any, evidence: list[str]) -> None:
     written = record(before=before, after=after, evidence=evidence)
@@ -87,6 +114,9 @@ BODY = record().encode()
         BODY.replace(b'"units":5', b'"units":5,"units":5'),
         BODY.replace(b'"units":5', b'"b":5,"a":5'),
         b"[" * 100_000,
+        b'{"v":' * 100_000,
+        b'"' + b'\\"' * 30_000,
+        BODY.replace(b"5", b"[" * 20 + b"]" * 20),
     ],
 )
 def test_what_is_not_a_canonical_record_is_refused(body: bytes) -> None:
