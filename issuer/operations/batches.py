@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from issuer import audit
 from issuer.ledger import chart, journal
-from issuer.money import units_to_fen
+from issuer.money import format_units, units_to_fen
 from issuer.operations import locks, payouts
 from issuer.operations.locks import Scope
 from issuer.operations.payouts import Payment, Payout
@@ -98,7 +98,9 @@ def send(unit: Unit) -> int:
     rows = [row for row in rows if not _carried(unit.connection, row)]
     for row in rows:
         orders = [[order.wallet, order.value] for order in _orders(unit.connection, row.id)]
-        record = audit.append(unit, "mint.released", _subject(row), after={"count": row.count, "value": row.value})
+        record = audit.append(
+            unit, "mint.released", _subject(row), after={"count": row.count, "value": format_units(row.value)}
+        )
         payload = {"reference": row.reference, "orders": orders}
         intents.emit(unit, Door.CHAIN, "mint", _subject(row), payload, record)
     return len(rows)
@@ -157,7 +159,7 @@ def minted(unit: Unit, fact: Fact) -> None:
     units = row.value
     entry = journal.transfer("minted", _subject(row), debit=chart.IN_FLIGHT, credit=chart.OUTSTANDING, units=units)
     journal.post(unit, entry)
-    after = {"first": fact.payload["first"], "orders": [order.commitment for order in orders], "value": units}
+    after = {"first": fact.payload["first"], "orders": [order.commitment for order in orders]}
     audit.append(unit, "mint.final", _subject(row), after=after, evidence=[fact.payload["transaction"]])
 
 
@@ -229,7 +231,7 @@ def _form(unit: Unit, orders: Sequence[Row[Any]]) -> int:
     values = {"reference": reference, "count": len(orders), "value": value, "not_before": 0, "at": unit.now}
     statement = insert(batch).values(**values, state=BatchState.FUNDING).returning(batch.c.id)
     batch_id = int(unit.connection.execute(statement).scalar_one())
-    after = {"orders": [order.commitment for order in orders], "value": value}
+    after = {"orders": [order.commitment for order in orders], "value": format_units(value)}
     audit.append(unit, "mint.batched", f"batch:{reference}", after=after)
     return batch_id
 
@@ -256,8 +258,8 @@ def _fail(unit: Unit, row: Row[Any], *, address: str, error: str) -> None:
     reference, value = _reference(rest), sum(order.value for order in rest)
     values = {"reference": reference, "count": len(rest), "value": value}
     unit.connection.execute(update(batch).where(batch.c.id == row.id).values(values))
-    after = {"orders": [order.commitment for order in rest], "value": value}
-    audit.append(unit, "mint.batched", f"batch:{reference}", after=after)
+    after = {"orders": [order.commitment for order in rest], "value": format_units(value)}
+    audit.append(unit, "mint.batched", f"batch:{reference}", before={"reference": row.reference}, after=after)
 
 
 def _subject(row: Row[Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from issuer import audit
 from issuer.ledger import chart, journal
-from issuer.money import fen_to_units
+from issuer.money import fen_to_units, format_fen
 from issuer.operations import batches, deposits, locks, payouts, redemptions
 from issuer.operations.deposits import Credit
 from issuer.operations.locks import Scope
@@ -136,7 +136,7 @@ def _suspend(unit: Unit, policy: Policy, fact: Fact) -> None:
     sides = (account, chart.SUSPENSE) if entry["direction"] == "credit" else (chart.UNEXPLAINED_DEBITS, account)
     description = f"{entry['direction']} without an order of ours"
     journal.post(unit, journal.transfer(description, f"entry:{fact.key}", debit=sides[0], credit=sides[1], units=units))
-    after = {"account": entry["account"], "direction": entry["direction"], "amount_fen": entry["amount_fen"]}
+    after = {"account": entry["account"], "direction": entry["direction"], "amount": format_fen(entry["amount_fen"])}
     audit.append(unit, "entry.suspended", f"entry:{fact.key}", after=after)
     reason = f"the bank booked a {entry['direction']} on {account} that no order explains ({fact.key})"
     for scope in (Scope.MINTING, Scope.PAYOUTS):

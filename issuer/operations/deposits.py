@@ -48,7 +48,7 @@ def take(unit: Unit, policy: Policy, credit: Credit) -> None:
         unit, journal.transfer(f"deposit {state}", subject, debit=chart.COLLECTION, credit=account, units=units)
     )
     sender = audit.commit_personal(unit, f"{credit.sender_account} {credit.sender_name}")
-    after = {"amount_fen": credit.amount_fen, "state": state, "customer": customer_id, "sender": sender}
+    after = {"amount": format_fen(credit.amount_fen), "state": state, "customer": customer_id, "sender": sender}
     audit.append(unit, "deposit.taken", subject, after=after, evidence=[credit.reference])
     if customer_id is not None:
         _follow_standing_instruction(unit, policy, customer_id, units)

@@ -36,7 +36,7 @@ def request(unit: Unit, policy: Policy, *, customer_id: int, wallet: str, value:
     commitment = _commit(unit, row)
     statement = insert(mint_order).values(**row, commitment=commitment, state=state).returning(mint_order.c.id)
     order_id = unit.connection.execute(statement).scalar_one()
-    after = {"customer": customer_id, "wallet": wallet, "value": value, "state": state}
+    after = {"customer": customer_id, "wallet": wallet, "value": format_units(value), "state": state}
     audit.append(unit, "mint.requested", f"order:{commitment}", after=after)
     return get(unit.connection, order_id)
 
@@ -84,7 +84,7 @@ def reserve(unit: Unit, limit: int = 1000) -> int:
             taken.append(row)
     for row in taken:
         move(unit, mint_order, row.id, OrderState.APPROVED, OrderState.RESERVED)
-        audit.append(unit, "mint.reserved", f"order:{row.commitment}", after={"value": row.value})
+        audit.append(unit, "mint.reserved", f"order:{row.commitment}", after={"value": format_units(row.value)})
     if taken:
         journal.post(unit, *(_reservation(row) for row in taken))
     return len(taken)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from issuer import audit
+from issuer.money import format_fen, format_units
 from issuer.operations import locks
 from issuer.operations.locks import Scope
 from issuer.operations.transitions import move
@@ -58,9 +59,9 @@ def instruct(unit: Unit, payment: Payment) -> int:
     after = {
         "message_id": message_id,
         "kind": payment.kind,
-        "amount_fen": payment.amount_fen,
-        "fee_fen": payment.fee_fen,
-        "par": payment.par,
+        "amount": format_fen(payment.amount_fen),
+        "fee": format_fen(payment.fee_fen),
+        "par": format_units(payment.par),
         "creditor": creditor,
     }
     record = audit.append(unit, "payout.instructed", payment.subject, after=after)
@@ -100,7 +101,7 @@ def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
     state = PayoutState.PAID if paid else found.state
     move(unit, payout, found.id, (PayoutState.INSTRUCTED, PayoutState.ACCEPTED), state, booked_fen=booked)
     if paid:
-        after = {"message_id": found.message_id, "amount_fen": booked}
+        after = {"message_id": found.message_id, "amount": format_fen(booked)}
         audit.append(unit, "payout.paid", found.subject, after=after, evidence=[evidence])
     return paid
 
@@ -111,7 +112,7 @@ def take_back(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool
     state = PayoutState.RETURNED if left == 0 else PayoutState.PAID
     move(unit, payout, found.id, PayoutState.PAID, state, booked_fen=left)
     if left == 0:
-        after = {"message_id": found.message_id, "amount_fen": amount_fen}
+        after = {"message_id": found.message_id, "amount": format_fen(amount_fen)}
         audit.append(unit, "payout.returned", found.subject, after=after, evidence=[evidence])
     return left == 0
 

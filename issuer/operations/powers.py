@@ -81,7 +81,7 @@ def cancelled(unit: Unit, fact: Fact) -> None:
 
 def observed(unit: Unit, fact: Fact) -> None:
     """Record a use of a power that the chain shows, ours or not."""
-    told = {name: value for name, value in fact.payload.items() if name not in ("block", "timestamp")}
+    told = {name: _text(value) for name, value in fact.payload.items() if name not in ("block", "timestamp")}
     audit.append(unit, f"chain.{fact.kind}", f"event:{fact.key}", after=told, evidence=[fact.payload["transaction"]])
 
 
@@ -92,9 +92,16 @@ def every(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _order(unit: Unit, kind: str, payload: dict[str, Any], *, case: str) -> dict[str, Any]:
-    record = audit.append(unit, f"power.{kind}", f"case:{case}", after=payload)
+    record = audit.append(
+        unit, f"power.{kind}", f"case:{case}", after={name: _text(value) for name, value in payload.items()}
+    )
     intents.emit(unit, Door.CHAIN, kind, f"case:{case}", payload, record)
     return {"power": kind, "case": case, **payload}
+
+
+def _text(value: Any) -> Any:
+    """A number of the chain as text: it may be larger than a canonical record can hold (RFC 8785, 2^53)."""
+    return str(value) if isinstance(value, int) else value
 
 
 def _end(unit: Unit, fact: Fact, state: ProposalState) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, insert, select
 from issuer import audit
 from issuer.errors import NotFound, Refused
 from issuer.ledger import chart, journal
-from issuer.money import fen_to_units, whole_fen
+from issuer.money import fen_to_units, format_units, whole_fen
 from issuer.operations import customers, locks, payouts, wallets
 from issuer.operations.locks import Scope
 from issuer.operations.payouts import Payment, Payout
@@ -46,7 +46,7 @@ def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
     units = told["value"]
     entry = journal.transfer("redeemed", subject, debit=chart.OUTSTANDING, credit=chart.REDEMPTIONS, units=units)
     journal.post(unit, entry)
-    after = {"holder": told["account"], "value": units, "state": state, "reason": reason}
+    after = {"holder": told["account"], "value": format_units(units), "state": state, "reason": reason}
     audit.append(unit, "redemption.burned", subject, after=after, evidence=[told["transaction"]])
 
 

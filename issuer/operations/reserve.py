@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from issuer import audit
-from issuer.errors import Refused
+from issuer.errors import NotFound, Refused
+from issuer.money import format_units
 from issuer.operations import batches, locks
 from issuer.operations.binding import Binding
 from issuer.operations.binding import get as binding_of
@@ -39,7 +40,7 @@ def request(unit: Unit) -> dict[str, Any]:
     statement = insert(report).values(number=number, state=ReportState.REQUESTED, at=unit.now, **values)
     unit.connection.execute(statement)
     subject = f"report:{number}"
-    after = {"log_size": anchor.size, "log_root": anchor.root, "withheld": withheld}
+    after = {"log_size": anchor.size, "log_root": anchor.root, "withheld": format_units(withheld)}
     record = audit.append(unit, "report.requested", subject, after=after)
     payload = {"number": number, "block_time": block_time, "withheld": withheld, **_asked(unit.connection, anchor)}
     intents.emit(unit, Door.BANK, "report-request", subject, payload, record)
@@ -70,7 +71,8 @@ def signed(unit: Unit, fact: Fact) -> None:
     figures = {name: told["report"][name] for name in ("reserve", "paid", "credited")}
     values = {**figures, "as_of": told["report"]["asOf"], "signatures": signatures}
     unit.connection.execute(update(report).where(report.c.number == row.number).values(**values))
-    audit.append(unit, "report.signed", f"report:{row.number}", after={"signer": told["signer"], **figures})
+    after = {"signer": told["signer"]} | {name: format_units(units) for name, units in figures.items()}
+    audit.append(unit, "report.signed", f"report:{row.number}", after=after)
     if len(signatures) == binding.quorum:
         _release(unit, row.number, told["report"], signatures)
 
@@ -120,7 +122,11 @@ def latest(connection: Connection) -> dict[str, Any] | None:
 
 
 def get(connection: Connection, number: int) -> dict[str, Any]:
-    return dict(connection.execute(select(report).where(report.c.number == number)).mappings().one())
+    """One report. Raises NotFound."""
+    row = connection.execute(select(report).where(report.c.number == number)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no report {number}", "See `issuer report show` for the latest one.")
+    return dict(row)
 
 
 def _asked(connection: Connection, anchor: Row[Any]) -> dict[str, Any]:
