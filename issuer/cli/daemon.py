@@ -1,0 +1,81 @@
+"""`issuer run` and `issuer step`: the service."""
+
+from collections import Counter
+
+import click
+
+from issuer.audit import trail
+from issuer.cli import answer
+from issuer.cli.ending import Ending
+from issuer.cli.home import Issuer
+from issuer.cli.parameters import answers
+from issuer.cli.session import Session
+from issuer.clock import utc
+from issuer.errors import BrokenInvariant, IssuerError, Misconfigured
+
+_PAUSE = 0.3  # seconds after a step that found nothing to do
+_PATIENCE = 2.0  # seconds after one that could not be done
+_SHOWN = 1000  # records of one step that are looked at
+
+
+@click.command()
+@answers
+def step(session: Session) -> None:
+    """Bring in what bank and chain say, move what can move, send what is due: once.
+
+    Any number of steps may be run, also while `issuer run` runs: nothing is done twice.
+    """
+    issuer = session.issuer
+    last = _last_record(issuer)
+    done = issuer.service.step()
+    answer.record({"done": done, "records": dict(_recorded(issuer, last))}, as_json=session.as_json)
+
+
+@click.command()
+def run() -> None:
+    """Run the service: step after step, until SIGINT or SIGTERM.
+
+    Prints a line for every step that did something, with the records it wrote. While the node, the database or the
+    bank folder does not answer, it says so once and goes on trying.
+    """
+    session: Session = click.get_current_context().obj
+    issuer = session.issuer
+    ending = Ending()
+    service = issuer.service
+    _say(issuer, f"the service runs for token {issuer.deployment.token} on chain {issuer.deployment.chain_id}")
+    trouble = ""
+    while not ending.asked:
+        last = _last_record(issuer)
+        try:
+            done = service.step()
+        except (BrokenInvariant, Misconfigured):
+            raise
+        except IssuerError as error:
+            if error.what != trouble:
+                _say(issuer, f"waits: {error.what} {error.do}")
+            trouble = error.what
+            ending.wait(_PATIENCE)
+            continue
+        trouble = ""
+        if done:
+            written = ", ".join(f"{action} x{count}" for action, count in _recorded(issuer, last).items())
+            _say(issuer, f"{done} done{': ' if written else ''}{written}")
+        else:
+            ending.wait(_PAUSE)
+    _say(issuer, "the service has ended")
+
+
+def _say(issuer: Issuer, text: str) -> None:
+    click.echo(f"{utc(issuer.clock.now())} {text}")
+
+
+def _last_record(issuer: Issuer) -> int:
+    with issuer.store.read() as connection:
+        return max((entry.id for entry in trail.latest(connection, 1)), default=0)
+
+
+def _recorded(issuer: Issuer, last: int) -> Counter[str]:
+    """The actions recorded after a record, counted; by others who act meanwhile as well."""
+    with issuer.store.read() as connection:
+        found = trail.latest(connection, _SHOWN)
+    return Counter(entry.record.action for entry in reversed(found) if entry.id > last)

@@ -1,0 +1,288 @@
+"""A home and the parts that live in it: composed here, for commands, tests and the demo alike.
+
+issuer.env       settings that the home remembers
+issuer.db        the database, if it is SQLite
+keys/            encrypted keys
+log.vkey         the key that the log's checkpoints are checked with (C2SP signed-note)
+log/             the published log
+deployment.json  what is deployed
+chain/           the state of the local chain
+bank-folder/     what goes to and comes from bank and auditor
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from issuer import files
+from issuer.audit.folder import LogFolder
+from issuer.audit.integrator import Integrator
+from issuer.bank.folder import DirectoryFolder
+from issuer.bank.inbox import Inbox
+from issuer.bank.outbox import Outbox
+from issuer.chain import deployment, network
+from issuer.chain.compiler import CHECKOUT, compile_contracts
+from issuer.chain.deployer import Deployer, Parameters
+from issuer.chain.deployment import Deployment
+from issuer.chain.finality import Finality
+from issuer.chain.keystore import Job, Keystore
+from issuer.chain.node import HttpNode
+from issuer.chain.outcomes import Outcomes
+from issuer.chain.sender import Sender
+from issuer.chain.watcher import Watcher
+from issuer.chain.wiring import Limit, Table
+from issuer.clock import Clock, SystemClock
+from issuer.errors import Misconfigured
+from issuer.messages import folder as documents
+from issuer.messages.abi import parse_address
+from issuer.operations import binding
+from issuer.operations.binding import Binding
+from issuer.operations.policy import Policy
+from issuer.service import Service
+from issuer.settings import HOME_FILE, Settings, remembered
+from issuer.store.unit import Store
+from issuer.tlog import note
+from issuer.tlog.note import Signer, Verifier
+
+_QUORUM = 2  # bank and auditor
+
+_LOCAL_DELAY = 5  # seconds that a slow act waits
+_PUBLIC_DELAY = 2 * 86400
+
+_LOCAL_ALLOWANCE = 10**18  # wei of gas money for each key
+_PUBLIC_ALLOWANCE = 2 * 10**16
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the parts of a home lie."""
+
+    path: Path
+
+    @property
+    def memory(self) -> Path:
+        return self.path / HOME_FILE
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "keys"
+
+    @property
+    def log_key(self) -> Path:
+        return self.path / "log.vkey"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+    @property
+    def chain(self) -> Path:
+        return self.path / "chain"
+
+    @property
+    def deployment(self) -> Path:
+        return self.path / "deployment.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether `create` has come to its end: its last act is to write the settings."""
+        return self.memory.exists()
+
+
+class Issuer:
+    """The parts of one home; each is opened when it is first used."""
+
+    def __init__(self, settings: Settings, clock: Clock, passphrase: Callable[[], str]) -> None:
+        self.settings = settings
+        self.home = Home(settings.issuer_home)
+        self.clock = clock
+        self._passphrase = passphrase
+
+    def close(self) -> None:
+        """End the connections that were opened."""
+        for name in ("store", "raw_node"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+    @cached_property
+    def store(self) -> Store:
+        """Raises Misconfigured for a database of another version, Unreachable if it does not answer."""
+        store = Store(self.settings.database_url, self.clock)
+        store.check()
+        return store
+
+    @cached_property
+    def policy(self) -> Policy:
+        return Policy(
+            collection_account=self.settings.collection_account,
+            reserve_account=self.settings.reserve_account,
+            approval_threshold=self.settings.approval_threshold,
+            redemption_fee_fen=self.settings.redemption_fee,
+            refused_jurisdictions=self.settings.refused_jurisdictions,
+        )
+
+    @cached_property
+    def keystore(self) -> Keystore:
+        """The keys, ready to sign; may ask for the passphrase."""
+        return Keystore(self.home.keys, self._passphrase())
+
+    @cached_property
+    def addresses(self) -> Keystore:
+        """The keys' addresses, which need no passphrase."""
+        return Keystore(self.home.keys, "")
+
+    def address(self, account: str) -> str:
+        """The address that a person wrote, or that of the local key so named. Raises NotFound."""
+        return parse_address(account) if account.startswith("0x") else self.addresses.address(account)
+
+    @cached_property
+    def raw_node(self) -> HttpNode:
+        """The node behind the RPC address, whatever chain it serves."""
+        return HttpNode(self.settings.rpc_url)
+
+    @cached_property
+    def node(self) -> HttpNode:
+        """A node of this home's own chain. Raises Misconfigured if it serves another one."""
+        network.require(self.raw_node, chain_id=self.deployment.chain_id, genesis=self.deployment.genesis)
+        return self.raw_node
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """Raises Misconfigured before the first deployment."""
+        return deployment.load(self.home.deployment)
+
+    def adopt_deployer(self, *, light: bool) -> None:
+        """Take DEPLOYER_KEY, if it is set, as this home's deployer. Raises InvalidInput if there is another one."""
+        if self.settings.deployer_key is not None:
+            key = bytes.fromhex(self.settings.deployer_key.get_secret_value().removeprefix("0x"))
+            self.keystore.adopt(Job.DEPLOYER, key, light=light)
+
+    def deployer(self) -> Deployer:
+        """What compares the contracts with the chain behind the RPC address, and deploys what is missing.
+
+        Raises Misconfigured for a chain that is no testnet, or before bank and auditor have given their keys.
+        """
+        found = network.identify(self.raw_node)
+        self.adopt_deployer(light=found.is_local)
+        parameters = Parameters(
+            delay=self.settings.slow_act_delay or (_LOCAL_DELAY if found.is_local else _PUBLIC_DELAY),
+            window=Limit(capacity=self.settings.window_capacity, refill=self.settings.window_refill),
+            bucket=Limit(capacity=self.settings.bucket_capacity, refill=self.settings.bucket_refill),
+            attestors=tuple(self._attestor(name) for name in (documents.BANK_KEY, documents.AUDITOR_KEY)),
+            quorum=_QUORUM,
+            allowance=_LOCAL_ALLOWANCE if found.is_local else _PUBLIC_ALLOWANCE,
+        )
+        return Deployer(
+            self.raw_node,
+            found,
+            self.keystore,
+            parameters,
+            compile_contracts(),
+            Table(CHECKOUT / "contracts" / "roles.toml"),
+            self.home.path,
+            CHECKOUT / "deployments",
+        )
+
+    def bind(self, made: Deployment) -> None:
+        """Bind the database to a deployment, for ever. Raises Conflict if it is bound to another."""
+        bound = Binding(
+            chain_id=made.chain_id,
+            genesis=made.genesis,
+            token=made.token,
+            feed=made.feed,
+            minter=made.minter,
+            attestors=made.attestors,
+            quorum=made.quorum,
+        )
+        with self.store.unit("bind the database") as unit:
+            binding.bind(unit, bound)
+
+    @cached_property
+    def bank_folder(self) -> DirectoryFolder:
+        return DirectoryFolder(self.settings.bank_folder)
+
+    @cached_property
+    def log(self) -> LogFolder:
+        return LogFolder(self.home.log, self._verifier)
+
+    @cached_property
+    def integrator(self) -> Integrator:
+        signer = Signer(verifier=self._verifier, sign=self.keystore.log_key().sign)
+        return Integrator(self.store, self.log, signer)
+
+    @cached_property
+    def watcher(self) -> Watcher:
+        return Watcher(self.store, self.node, self.deployment, Finality.parse(self.settings.finality))
+
+    @cached_property
+    def sender(self) -> Sender:
+        return Sender(self.store, self.node, self.keystore, self.deployment, self.clock)
+
+    @cached_property
+    def service(self) -> Service:
+        """The whole machine: raises what its parts raise when they are opened."""
+        return Service(
+            store=self.store,
+            policy=self.policy,
+            integrator=self.integrator,
+            sources=(Inbox(self.store, self.bank_folder), self.watcher, Outcomes(self.store, self.node)),
+            senders=(Outbox(self.store, self.bank_folder, self.log.log.consistency), self.sender),
+        )
+
+    def _attestor(self, name: str) -> str:
+        if name not in self.bank_folder.names(documents.KEYS):
+            raise Misconfigured(
+                f"{name.removesuffix('.json')} has not put its key into the bank folder yet",
+                "Run `mockbank init` with the same bank folder.",
+            )
+        return documents.read_attestor(self.bank_folder.read(documents.KEYS, name))
+
+    @cached_property
+    def _verifier(self) -> Verifier:
+        try:
+            return note.parse_vkey(self.home.log_key.read_text().strip())
+        except FileNotFoundError:
+            raise Misconfigured("this home has no log key", "Restore log.vkey from a backup.") from None
+
+
+def open_issuer(settings: Settings, *, clock: Clock | None = None, passphrase: Callable[[], str]) -> Issuer:
+    """Open a home. Raises Misconfigured if there is none; its parts raise when they are first used."""
+    if not Home(settings.issuer_home).exists:
+        raise Misconfigured(f"there is no home at {settings.issuer_home}", "Run `issuer init`, or set ISSUER_HOME.")
+    return Issuer(settings, clock or SystemClock(), passphrase)
+
+
+def create_home(settings: Settings, passphrase: str, *, light: bool) -> Issuer:
+    """Make a home, or finish one whose making was cut short; `light` is the quick key derivation of a local sandbox.
+
+    Raises Misconfigured if keys are there already that the passphrase does not open.
+    """
+    home = Home(settings.issuer_home)
+    home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    issuer = Issuer(settings, SystemClock(), lambda: passphrase)
+    begun = home.keys.exists()
+    issuer.adopt_deployer(light=light)
+    issuer.keystore.create(light=light)
+    log_key = issuer.keystore.log_key()
+    if begun:
+        for job in Job:
+            issuer.keystore.signer(job)
+    _publish_log_key(issuer, log_key)
+    store = Store(settings.database_url, issuer.clock)
+    store.migrate()
+    store.close()
+    files.replace(home.memory, remembered().encode(), mode=0o600)
+    return issuer
+
+
+def _publish_log_key(issuer: Issuer, log_key: Ed25519PrivateKey) -> None:
+    """Keep the log's public key in the home, and give it to bank and auditor."""
+    public_key = log_key.public_key().public_bytes_raw()
+    name = f"offshore-yuan-sandbox/{sha256(public_key).hexdigest()[:8]}"
+    vkey = Verifier(name=name, public_key=public_key).vkey
+    files.replace(issuer.home.log_key, f"{vkey}\n".encode())
+    issuer.bank_folder.write(documents.KEYS, documents.ISSUER_KEY, documents.write_log_key(vkey))

@@ -1,0 +1,116 @@
+"""`issuer init`, `issuer chain`, `issuer deploy`: what is done before the service runs."""
+
+import time
+from urllib.parse import urlsplit
+
+import click
+
+from issuer.chain import anvil, network, rpc
+from issuer.chain.anvil import HomeChain
+from issuer.chain.compiler import CHECKOUT
+from issuer.chain.deployer import Item, State
+from issuer.chain.node import HttpNode
+from issuer.cli import answer, home
+from issuer.cli.ending import Ending
+from issuer.cli.home import Home
+from issuer.cli.parameters import answers
+from issuer.cli.session import Session, prompt_passphrase
+from issuer.errors import Misconfigured, Unreachable
+from issuer.settings import Settings, passphrase
+
+_LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
+_POLL = 0.3  # seconds between two looks at the chain
+
+
+@click.command()
+@answers
+def init(session: Session) -> None:
+    """Make a home under ISSUER_HOME: keys, database, settings.
+
+    Each key is fresh, encrypted under one passphrase, and has one job. The settings that are given now, by the
+    environment or .env, are kept in the home (but for secrets). A home that exists is left as it is.
+    """
+    settings = session.settings
+    found = Home(settings.issuer_home)
+    made = not found.exists
+    if made:
+        text = passphrase(settings) or prompt_passphrase(confirm=True)
+        home.create_home(settings, text, light=_is_local_sandbox(settings)).close()
+    keys = session.issuer.addresses.addresses()
+    log_key = found.log_key.read_text().strip()
+    answer.record({"home": str(found.path), "made": made, "log_key": log_key, "keys": keys}, as_json=session.as_json)
+
+
+@click.command()
+def chain() -> None:
+    """Run the local chain of this home until it is interrupted.
+
+    An Anvil on the port of RPC_URL, with a block every second; a block is final when two more lie on it. Its state is
+    kept in the home, and the same chain goes on when it is run again.
+    """
+    session: Session = click.get_current_context().obj
+    parts = urlsplit(session.settings.rpc_url)
+    if parts.hostname not in _LOOPBACK or parts.scheme != "http":
+        raise Misconfigured("RPC_URL is not an address of this machine", "Set it to http://127.0.0.1:8545.")
+    local = HomeChain(session.issuer.home.chain, anvil.executable(CHECKOUT), parts.port or 80)
+    running = local.open()
+    click.echo(f"The local chain answers at {running.url}. Ctrl-C ends it; its state is kept.")
+    ending = Ending()
+    try:
+        while not ending.asked:
+            if running.process.poll() is not None:
+                raise Unreachable("Anvil has ended by itself", "Run `issuer chain` again.")
+            ending.wait(1)
+            local.keep()
+    finally:
+        running.stop()
+        local.keep()
+
+
+@click.command()
+@answers
+def deploy(session: Session) -> None:
+    """Deploy the contracts to the chain behind RPC_URL.
+
+    Says first what exists, what is missing and what differs; then does what is missing, and nothing else. Doing it
+    again changes nothing, and after an interruption it goes on. Testnets only.
+    """
+    issuer = session.issuer
+    deployer = issuer.deployer()
+    plan = deployer.plan()
+    if not session.as_json:
+        _show(plan)
+    made = deployer.run(lambda: time.sleep(_POLL))
+    issuer.bind(made)
+    done = deployer.plan()
+    shown = {"chain_id": made.chain_id, "genesis": made.genesis, "delay_seconds": made.delay}
+    shown |= {name: made.address(name) for name in ("token", "minter", "feed", "authority")}
+    if session.as_json:
+        answer.echo_json(shown | {"plan": _rows(plan), "done": _rows(done)})
+        return
+    answer.record(shown, as_json=False)
+    left = [item for item in done if item.state is not State.EXISTS]
+    if left:
+        click.echo("Not as the settings say, or not in effect yet:")
+        _show(left)
+
+
+def _is_local_sandbox(settings: Settings) -> bool:
+    """Whether the keys will guard play money only: the node is on this machine, and serves no public testnet."""
+    if urlsplit(settings.rpc_url).hostname not in _LOOPBACK:
+        return False
+    node = HttpNode(settings.rpc_url, timeout=2)
+    try:
+        return rpc.chain_id(node) in network.LOCAL
+    except Unreachable:
+        return True
+    finally:
+        node.close()
+
+
+def _show(plan: list[Item]) -> None:
+    answer.rows(_rows(plan), ("name", "state", "detail"), empty="", as_json=False)
+
+
+def _rows(plan: list[Item]) -> list[dict[str, str]]:
+    return [{"name": item.name, "state": item.state.value, "detail": item.detail} for item in plan]

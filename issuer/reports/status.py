@@ -1,0 +1,233 @@
+"""Status: how the coin stands, from the books alone, and what waits for what."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from issuer.clock import utc
+from issuer.ledger import chart, journal
+from issuer.money import format_fen, format_units
+from issuer.store.states import (
+    DepositState,
+    FactState,
+    OrderState,
+    PayoutState,
+    ProposalState,
+    RedemptionState,
+    ReportState,
+    TransactionState,
+)
+from issuer.store.tables import audit_record, cursor, fact, intent, redemption, report, signer, transaction
+
+_BASIS = 10_000
+"""Coverage is counted in parts of ten thousand."""
+
+_LATE_TRANSACTION = 60
+"""Seconds after which a transaction that is not mined is worth telling."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """The coin at the final block that the books stand at; amounts in units."""
+
+    supply: int
+    redeemed: int
+    in_flight: int  # customers' money bound to mints that are not final
+    final_block: int | None  # None before the chain was first read
+    final_time: int | None  # that block's own time
+    head: int | None  # the newest block seen
+    report: int | None  # number of the last report that is final on chain
+    reserve: int  # as that report says; zero without one
+    paid: int
+    as_of: int | None
+
+    @property
+    def redemptions_unpaid(self) -> int:
+        return self.redeemed - self.paid
+
+    @property
+    def coverage(self) -> str | None:
+        return coverage(self.reserve, self.supply + self.redemptions_unpaid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Something that has not come to its end."""
+
+    what: str
+    why: str
+    since: int  # seconds since 1970 UTC
+    do: str | None  # what a person can do; None: only the world can
+
+
+def coverage(reserve: int, liabilities: int) -> str | None:
+    """Reserve over liabilities, rounded down to four decimals: never shown better than it is. None of nothing."""
+    if liabilities == 0:
+        return None
+    whole, part = divmod(reserve * _BASIS // liabilities, _BASIS)
+    return f"{whole}.{part:04d}"
+
+
+def position(connection: Connection) -> Position:
+    """Read the position from the books."""
+    place = connection.execute(select(cursor)).one_or_none()
+    last = _last_report(connection)
+    return Position(
+        supply=journal.balance(connection, chart.OUTSTANDING),
+        redeemed=connection.execute(select(func.max(redemption.c.id))).scalar() or 0,
+        in_flight=journal.balance(connection, chart.IN_FLIGHT),
+        final_block=place.number if place else None,
+        final_time=place.timestamp if place else None,
+        head=place.head if place else None,
+        report=last.number if last else None,
+        reserve=last.reserve if last else 0,
+        paid=last.paid if last else 0,
+        as_of=last.as_of if last else None,
+    )
+
+
+def orders(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
+    """What mint orders wait for; each row carries `waits_for`."""
+    return [
+        Wait(
+            what=f"mint order {row['id']} of {format_units(row['value'])} CNH",
+            why=row["waits_for"] or "the service to take it",
+            since=row["at"],
+            do=_order_remedy(row),
+        )
+        for row in found
+        if row["state"] not in (OrderState.FINAL, OrderState.REJECTED, OrderState.CANCELLED, OrderState.REFUNDED)
+    ]
+
+
+def redemptions(found: Iterable[Mapping[str, Any]], now: int) -> list[Wait]:
+    """What redemptions wait for, and which are late."""
+    return [
+        Wait(
+            what=f"redemption {row['id']} of {format_units(row['value'])} CNH{_lateness(row, now)}",
+            why=row["reason"] or "the bank to pay it",
+            since=row["at"],
+            do=_redemption_remedy(row),
+        )
+        for row in found
+        if row["state"] != RedemptionState.PAID
+    ]
+
+
+def deposits(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
+    """Money that is nobody's, or on its way back."""
+    return [
+        Wait(
+            what=f"deposit {row['id']} of {format_fen(row['amount_fen'])} CNH",
+            why=row["reason"] or "the bank to send it back",
+            since=row["at"],
+            do=None,
+        )
+        for row in found
+        if row["state"] in (DepositState.SUSPENSE, DepositState.RETURNING)
+    ]
+
+
+def payouts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
+    """Payments that the bank has not booked."""
+    reasons = {
+        PayoutState.INSTRUCTED: "the bank to answer the order",
+        PayoutState.ACCEPTED: "the bank to book it",
+    }
+    return [
+        Wait(
+            what=f"{row['kind']} payment {row['message_id']} of {format_fen(row['amount_fen'])} CNH",
+            why=reasons[row["state"]],
+            since=row["at"],
+            do=None,
+        )
+        for row in found
+        if row["state"] in reasons
+    ]
+
+
+def acts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
+    """Slow acts whose delay runs."""
+    return [
+        Wait(
+            what=f"{row['function']} on {row['contract']}",
+            why=f"its delay, until {utc(row['ready_at'])}",
+            since=row["at"],
+            do=f"To prevent it: issuer act cancel {row['act_id']} --case ...",
+        )
+        for row in found
+        if row["state"] in (ProposalState.PROPOSED, ProposalState.ACCEPTING)
+    ]
+
+
+def doors(connection: Connection, now: int) -> list[Wait]:
+    """What waits at the edges: reports, signing keys, transactions, records, facts."""
+    return [
+        *_reports(connection),
+        *_keys(connection, now),
+        *_transactions(connection, now),
+        *_counted(connection, now),
+    ]
+
+
+def _last_report(connection: Connection) -> Row[Any] | None:
+    statement = select(report).where(report.c.state == ReportState.FINAL).order_by(report.c.number.desc()).limit(1)
+    return connection.execute(statement).one_or_none()
+
+
+def _order_remedy(row: Mapping[str, Any]) -> str | None:
+    if row["state"] == OrderState.REQUESTED:
+        return f"issuer mint approve {row['id']} --operator ANOTHER"
+    if row["state"] == OrderState.APPROVED:
+        return f"To withdraw it: issuer mint cancel {row['id']}"
+    return None
+
+
+def _lateness(row: Mapping[str, Any], now: int) -> str:
+    return f", late since {utc(row['deadline'])}" if now > row["deadline"] else f", due by {utc(row['deadline'])}"
+
+
+def _redemption_remedy(row: Mapping[str, Any]) -> str | None:
+    if row["state"] in (RedemptionState.HELD, RedemptionState.RETURNED):
+        return f"Settle it, then: issuer redemption release {row['id']}"
+    return None
+
+
+def _reports(connection: Connection) -> Iterable[Wait]:
+    waiting = {
+        ReportState.REQUESTED: "bank and auditor to sign it",
+        ReportState.ATTESTED: "its transaction to be final",
+    }
+    for row in connection.execute(select(report).where(report.c.state.in_(tuple(waiting)))):
+        yield Wait(what=f"reserve report {row.number}", why=waiting[row.state], since=row.at, do=None)
+
+
+def _keys(connection: Connection, now: int) -> Iterable[Wait]:
+    for row in connection.execute(select(signer).where(signer.c.halted.is_not(None))):
+        do = f"Find out who used it, then: issuer key resume {row.role}"
+        yield Wait(what=f"the {row.role} key {row.address}", why=row.halted, since=now, do=do)
+
+
+def _transactions(connection: Connection, now: int) -> Iterable[Wait]:
+    statement = (
+        select(transaction, intent.c.kind)
+        .join(intent, intent.c.id == transaction.c.intent_id)
+        .where(transaction.c.state == TransactionState.SIGNED)
+    )
+    for row in connection.execute(statement):
+        if row.mined_block is None and now - row.at > _LATE_TRANSACTION:
+            do = f"To give it up: issuer transaction cancel {row.id}"
+            yield Wait(what=f"transaction {row.id} ({row.kind})", why="a block to take it", since=row.at, do=do)
+
+
+def _counted(connection: Connection, now: int) -> Iterable[Wait]:
+    """Rows that any running service would have dealt with by its next step."""
+    for what, condition in (
+        ("records", select(func.count()).where(audit_record.c.place.is_(None))),
+        ("facts", select(func.count()).where(fact.c.state == FactState.NEW)),
+    ):
+        count = connection.execute(condition).scalar_one()
+        if count:
+            yield Wait(what=f"{count} {what}", why="the service to take them", since=now, do="issuer run")

@@ -1,0 +1,153 @@
+"""Trace: everything that the log, the books and the doors know of one order or redemption, in the order it happened.
+
+The trail of a mint order leads over its batches and the report that covered it; that of a redemption is its own.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from issuer.audit import trail
+from issuer.audit.trail import Entry
+from issuer.errors import InvalidInput, NotFound
+from issuer.ledger import journal
+from issuer.money import format_units
+from issuer.store.tables import attempt, audit_record, batch, document, intent, mint_order, redemption, transaction
+
+_LINES = 10_000
+"""Postings of one subject that are looked at: it has a handful."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened."""
+
+    at: int
+    source: str  # log | books | bank | chain
+    subject: str
+    what: str
+    actor: str | None  # of a record
+    place: int | None  # of a record, in the log; None also while it has none
+    details: dict[str, Any]
+
+
+def subjects(connection: Connection, name: str) -> list[str]:
+    """What the log and the books call everything that belongs to ``order:N``, ``redemption:N`` or a bare number.
+
+    Raises NotFound, or InvalidInput for a name of another form, or a number that both an order and a redemption have.
+    """
+    kind, _, number = name.rpartition(":")
+    if kind not in ("", "order", "redemption") or not number.isascii() or not number.isdigit():
+        raise InvalidInput(f"{name!r} names nothing that can be traced", "Give order:N or redemption:N.")
+    order = _order(connection, int(number)) if kind != "redemption" else None
+    burned = _redemption(connection, int(number)) if kind != "order" else None
+    if order is not None and burned is not None:
+        raise InvalidInput(f"{number} is an order and a redemption", f"Give order:{number} or redemption:{number}.")
+    if order is not None:
+        return _of_order(connection, order)
+    if burned is not None:
+        return [f"redemption:{burned.id}"]
+    raise NotFound(f"there is no {kind or 'order or redemption'} {number}", "See `issuer mint list`.")
+
+
+def trace(connection: Connection, found: Sequence[str]) -> list[Event]:
+    """All events about these subjects, in the order they happened."""
+    events = [
+        *(_recorded(entry) for entry in trail.trace(connection, found)),
+        *_posted(connection, found),
+        *_ordered(connection, found),
+        *_sent(connection, found),
+    ]
+    return sorted(events, key=lambda event: event.at)
+
+
+def _order(connection: Connection, number: int) -> Row[Any] | None:
+    return connection.execute(select(mint_order).where(mint_order.c.id == number)).one_or_none()
+
+
+def _redemption(connection: Connection, number: int) -> Row[Any] | None:
+    return connection.execute(select(redemption).where(redemption.c.id == number)).one_or_none()
+
+
+def _of_order(connection: Connection, order: Row[Any]) -> list[str]:
+    reference = connection.scalar(select(batch.c.reference).where(batch.c.id == order.batch_id))
+    batches = [] if reference is None else [f"batch:{found}" for found in _formerly(connection, reference)]
+    return [f"order:{order.commitment}", *batches, *_covering(connection, batches)]
+
+
+def _formerly(connection: Connection, reference: str) -> list[str]:
+    """A batch's reference and those that it had before orders were taken out of it."""
+    for entry in trail.trace(connection, [f"batch:{reference}"]):
+        before = entry.record.before or {}
+        if entry.record.action == "mint.batched" and "reference" in before:
+            return [reference, *_formerly(connection, before["reference"])]
+    return [reference]
+
+
+def _covering(connection: Connection, batches: Sequence[str]) -> list[str]:
+    """The report that stood when a batch's mint was released: the last one attested before."""
+    released = [entry.id for entry in trail.trace(connection, batches) if entry.record.action == "mint.released"]
+    if not released:
+        return []
+    statement = (
+        select(audit_record.c.subject)
+        .where(audit_record.c.subject.startswith("report:"), audit_record.c.id < min(released))
+        .group_by(audit_record.c.subject)
+        .order_by(func.max(audit_record.c.id).desc())
+    )
+    for subject in connection.scalars(statement).all():
+        if any(entry.record.action == "report.attested" for entry in trail.trace(connection, [subject])):
+            return [subject]
+    return []
+
+
+def _posted(connection: Connection, found: Sequence[str]) -> Iterable[Event]:
+    for subject in found:
+        for line in journal.journal(connection, subject=subject, limit=_LINES):
+            side, amount = ("debit", line.amount) if line.amount > 0 else ("credit", -line.amount)
+            details = {"entry": line.entry_id, side: line.account, "amount": format_units(amount)}
+            yield _event(line.at, "books", subject, line.description, details)
+
+
+def _sent(connection: Connection, found: Sequence[str]) -> Iterable[Event]:
+    statement = (
+        select(intent.c.subject, intent.c.kind, transaction.c.outcome, transaction.c.mined_block, attempt)
+        .join(transaction, transaction.c.intent_id == intent.c.id)
+        .join(attempt, attempt.c.transaction_id == transaction.c.id)
+        .where(intent.c.subject.in_(found))
+        .order_by(attempt.c.at)
+    )
+    for row in connection.execute(statement):
+        details = {"transaction": row.hash, "block": row.mined_block, "outcome": row.outcome}
+        told = {name: value for name, value in details.items() if value is not None}
+        yield _event(row.at, "chain", row.subject, f"{row.kind} signed", told)
+
+
+def _ordered(connection: Connection, found: Sequence[str]) -> Iterable[Event]:
+    statement = (
+        select(intent.c.subject, intent.c.at, document.c.folder, document.c.name)
+        .join(document, document.c.intent_id == intent.c.id)
+        .where(intent.c.subject.in_(found))
+    )
+    for row in connection.execute(statement):
+        yield _event(row.at, "bank", row.subject, "document written", {"file": f"{row.folder}/{row.name}"})
+
+
+def _event(at: int, source: str, subject: str, what: str, details: dict[str, Any]) -> Event:
+    return Event(at=at, source=source, subject=subject, what=what, actor=None, place=None, details=details)
+
+
+def _recorded(entry: Entry) -> Event:
+    record = entry.record
+    parts = {"before": record.before, "after": record.after, "evidence": list(record.evidence)}
+    return Event(
+        at=record.at,
+        source="log",
+        subject=record.subject,
+        what=record.action,
+        actor=record.actor,
+        place=entry.place,
+        details={name: part for name, part in parts.items() if part},
+    )
