@@ -1,0 +1,39 @@
+"""The main job on a real chain with a real bank and auditor, all in one process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from issuer.ledger import chart
+from issuer.money import parse_units
+from issuer.operations.redemptions import DEFAULT_INSTRUCTION
+from tests.anvil import TestChain
+from tests.world import A_BANK, B_BANK, Holder, World
+
+MILLION = parse_units("1000000")
+A, B = Holder(0xA), Holder(0xB)
+
+
+@pytest.fixture
+def world(tmp_path: Path, anvil: TestChain) -> Iterator[World]:
+    world = World.create(tmp_path, anvil)
+    yield world
+    world.close()
+
+
+def test_money_becomes_tokens_moves_and_becomes_money(world: World) -> None:
+    alice = world.onboard("Platform A", A_BANK, A)
+    world.onboard("Platform B", B_BANK, B)
+    world.wire(A_BANK, "Platform A", "1000000.00")
+    world.request_mint(alice, A, "1000000.00")
+    world.until(lambda: world.orders() == [("final", None)])
+    assert world.balance(A) == MILLION
+
+    world.call(A, "transferWithMemo", B.address, parse_units("250000"), "0x" + b"invoice 7".ljust(32, b"\0").hex())
+    world.turn()
+    world.call(B, "redeem", parse_units("100000"), DEFAULT_INSTRUCTION)
+    world.until(lambda: world.balances().get(chart.RESERVE) == parse_units("900000"))
+    assert world.balances() == {chart.RESERVE: parse_units("900000"), chart.OUTSTANDING: parse_units("900000")}
+    assert world.view("totalSupply") == parse_units("900000")
+    assert len(world.minted()) == 1
