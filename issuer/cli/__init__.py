@@ -82,7 +82,8 @@ _root = _Root(
     \b
     A first run, each in its own terminal where it stays:
       issuer init && issuer chain        a home with its keys, and a local chain
-      mockbank init && mockbank run      a bank to wire from; `mockbank auditor` signs second
+      mockbank init && mockbank run      a bank to wire from
+      mockbank auditor init, then run    the second signer of reserve reports
       issuer deploy && issuer run        the contracts, then the service
 
     Everything that answers takes --json. Every request takes --key: the same request under the same key is carried
