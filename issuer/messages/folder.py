@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from issuer.errors import InvalidInput, MalformedDocument
 from issuer.messages import iso20022
-from issuer.messages.report import MAX_UINT64, Report, SignedReport, check_address, check_range
+from issuer.messages.report import MAX_NUMBER, Report, SignedReport, check_address, check_range
 from issuer.money import MAX_UNITS
 
 ISSUER_TO_BANK = "issuer-to-bank"
@@ -32,7 +32,7 @@ MAX_BYTES = 1024 * 1024
 _MOST_BRACKETS = 100
 _LONGEST_NOTE = 100_000
 _LONGEST_PROOF = 128
-_LONGEST_REASON = 500
+LONGEST_REASON = 500
 _HASH = re.compile(r"[0-9a-f]{64}")
 _CODE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _ORDER = re.compile(r"pain\.001-([A-Za-z0-9][A-Za-z0-9-]{0,34})\.xml")
@@ -60,7 +60,7 @@ class ReportRequest:
         check_address(self.token, "the token")
         check_address(self.feed, "the feed")
         for name in ("number", "chain_id", "block_time", "from_size"):
-            check_range(getattr(self, name), name, MAX_UINT64)
+            check_range(getattr(self, name), name, MAX_NUMBER)
         check_range(self.withheld, "withheld", MAX_UNITS)
         if len(self.checkpoint) > _LONGEST_NOTE or len(self.consistency) > _LONGEST_PROOF:
             raise InvalidInput("the checkpoint or its proof is too long to be one")
@@ -77,10 +77,10 @@ class Refusal:
     reason: str  # one sentence for a person
 
     def __post_init__(self) -> None:
-        check_range(self.number, "number", MAX_UINT64)
+        check_range(self.number, "number", MAX_NUMBER)
         if _CODE.fullmatch(self.code) is None:
             raise InvalidInput(f"{self.code[:40]!r} is not a code", "Use small letters, digits and hyphens.")
-        iso20022.check_text(self.reason, "the reason", _LONGEST_REASON, shortest=1)
+        iso20022.check_text(self.reason, "the reason", LONGEST_REASON, shortest=1)
 
 
 def order_name(message_id: str) -> str:

@@ -133,6 +133,12 @@ def collapse(text: str) -> str:
     return " ".join(text.split())
 
 
+def printable(text: str, longest: int) -> str:
+    """Any text as `check_text` wants it: one line, without control characters, cut at `longest` characters."""
+    plain = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
+    return collapse(collapse(plain)[:longest])
+
+
 def pieces(text: str, length: int) -> list[str]:
     """The text cut for an element that repeats; joined again they are the text."""
     return [text[start : start + length] for start in range(0, len(text), length)]

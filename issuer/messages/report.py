@@ -9,11 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from eth_keys.datatypes import Signature
-from eth_keys.exceptions import BadSignature
-from eth_utils.exceptions import ValidationError
-
 from issuer.errors import InvalidInput
+from issuer.messages import signatures
 from issuer.messages.abi import checksum, keccak
 from issuer.money import MAX_UNITS
 
@@ -25,10 +22,10 @@ DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address v
 DOMAIN_NAME = "ReserveFeed"
 DOMAIN_VERSION = "1"
 
-MAX_UINT64 = 2**64 - 1
+MAX_NUMBER = 2**63 - 1
+"""The largest number, time or size that is taken: what a database column holds, half of the contract's uint64."""
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
-_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 SignDigest = Callable[[bytes], bytes]
 """Signs 32 bytes with one secp256k1 key: 65 bytes r, s, v with v 27 or 28."""
@@ -50,7 +47,7 @@ class Report:
     def __post_init__(self) -> None:
         check_address(self.token, "the token")
         for name in ("number", "as_of", "log_size"):
-            check_range(getattr(self, name), name, MAX_UINT64)
+            check_range(getattr(self, name), name, MAX_NUMBER)
         for name in ("reserve", "paid", "credited"):
             check_range(getattr(self, name), name, MAX_UNITS)
         if _HASH.fullmatch(self.log_root) is None:
@@ -82,7 +79,7 @@ class SignedReport:
     signature: str  # 0x-hex, 65 bytes r, s, v
 
     def __post_init__(self) -> None:
-        check_range(self.chain_id, "chain_id", MAX_UINT64)
+        check_range(self.chain_id, "chain_id", MAX_NUMBER)
         check_address(self.feed, "the feed")
         check_address(self.signer, "the signer")
         if _SIGNATURE.fullmatch(self.signature) is None:
@@ -114,15 +111,10 @@ def recover(signed: SignedReport) -> str:
 
     Raises InvalidInput for a signature that no key makes or that the contract would refuse (high s, v not 27 or 28).
     """
-    signature = bytes.fromhex(signed.signature[2:])
-    if int.from_bytes(signature[32:64], "big") > _HALF_ORDER or signature[64] not in (27, 28):
-        raise InvalidInput("the signature is not in its canonical form", "Use the lower s and a v of 27 or 28.")
-    try:
-        found = Signature(signature[:64] + bytes([signature[64] - 27]))
-        key = found.recover_public_key_from_msg_hash(digest(signed.report, signed.chain_id, signed.feed))
-    except (BadSignature, ValidationError) as error:
-        raise InvalidInput("the signature is none of any key", "Ask the attestor to sign again.") from error
-    return str(key.to_checksum_address())
+    found = signatures.recover(digest(signed.report, signed.chain_id, signed.feed), signed.signature)
+    if found is None or signed.signature[-2:] not in ("1b", "1c"):
+        raise InvalidInput("the signature is none of any key", "Ask the attestor to sign again.")
+    return found
 
 
 def check_address(value: str, name: str) -> None:

@@ -19,7 +19,7 @@ FEED = Account.from_key(b"\x22" * 32).address
 TOKEN = Account.from_key(b"\x33" * 32).address
 CHAIN = 31337
 
-uint64 = st.integers(0, 2**64 - 1)
+uint64 = st.integers(0, 2**63 - 1)
 units = st.integers(0, 2**63 - 1)
 roots = st.binary(min_size=32, max_size=32)
 reports = st.builds(
