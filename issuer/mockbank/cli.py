@@ -276,11 +276,11 @@ def auditor_step(home: Path, as_json: bool) -> None:
 
 def main() -> None:
     """The program `mockbank`."""
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run_command(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
-    """Carry out one command line; its exit status."""
+def run_command(arguments: list[str]) -> int:
+    """Carry out one command line; its exit status. Errors are printed, never raised."""
     as_json = "--json" in arguments
     try:
         cli.main(arguments, prog_name="mockbank", standalone_mode=False)

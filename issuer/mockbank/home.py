@@ -109,7 +109,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise NotFound(f"there is no home in {path.parent}", "Make one with `mockbank init` or `mockbank auditor init`.") from None
+        do = "Make one with `mockbank init` or `mockbank auditor init`."
+        raise NotFound(f"there is no home in {path.parent}", do) from None
     except (OSError, ValueError):
         raise Misconfigured(f"{path} cannot be read", "Restore it from a backup.") from None
     return found
