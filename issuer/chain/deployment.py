@@ -9,6 +9,9 @@ from issuer import crash
 from issuer.errors import Misconfigured
 from issuer.files import replace
 
+SPEAKING = ("token", "minter", "feed", "authority")
+"""The contracts that are called and whose events are read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
@@ -28,12 +31,18 @@ class Deployment:
     compiler_input: str  # SHA-256 of compiler version and standard JSON input
 
     def address(self, contract: str) -> str:
-        """The address of ``token``, ``minter``, ``feed`` or ``authority``."""
-        return {"token": self.token, "minter": self.minter, "feed": self.feed, "authority": self.authority}[contract]
+        """The address of ``token``, ``minter``, ``feed``, ``authority`` or ``bootstrap``. Raises KeyError."""
+        return {
+            "token": self.token,
+            "minter": self.minter,
+            "feed": self.feed,
+            "authority": self.authority,
+            "bootstrap": self.bootstrap,
+        }[contract]
 
     def name(self, address: str) -> str | None:
-        """Which of those contracts lies at an address, if any."""
-        names = {self.address(name): name for name in ("token", "minter", "feed", "authority")}
+        """Which of the four that speak lies at an address, if any."""
+        names = {self.address(name): name for name in SPEAKING}
         return names.get(address)
 
     def save(self, path: Path) -> None:

@@ -22,10 +22,11 @@ class Fees:
         )
 
 
-def suggest(node: Node) -> Fees:
-    """Fees for now: the node's tip, and room for six full blocks of rising base fees."""
+def suggest(node: Node, cap: int) -> Fees:
+    """Fees for now, never above the cap: the node's tip, and room for six full blocks of rising base fees."""
     priority_fee = max(1, rpc.priority_fee(node))
-    return Fees(max_fee=2 * rpc.next_base_fee(node) + priority_fee, priority_fee=priority_fee)
+    max_fee = min(2 * rpc.next_base_fee(node) + priority_fee, cap)
+    return Fees(max_fee=max_fee, priority_fee=min(priority_fee, max_fee))
 
 
 def _raise(fee: int) -> int:

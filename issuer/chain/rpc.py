@@ -51,6 +51,7 @@ class Call:
     target: str
     data: str
     gas: int | None = None
+    value: int = 0  # wei
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +220,7 @@ def _log(item: dict[str, Any]) -> Log:
 
 
 def _call(call: Call) -> dict[str, str]:
-    wanted = {"from": call.sender, "to": call.target, "input": call.data}
+    wanted = {"from": call.sender, "to": call.target, "input": call.data, "value": hex(call.value)}
     return wanted if call.gas is None else wanted | {"gas": hex(call.gas)}
 
 

@@ -8,7 +8,7 @@
 - A transaction that waits too long is signed again at its nonce with higher fees, up to a cap, then reported.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from issuer.chain import calls, fees, rpc, transactions
@@ -17,7 +17,7 @@ from issuer.chain.fees import Fees
 from issuer.chain.keystore import Job
 from issuer.chain.node import Node
 from issuer.chain.rpc import Block, Call, Result
-from issuer.chain.signer import Signed, Signer
+from issuer.chain.signer import Keys, Signed
 from issuer.chain.transactions import Key, Sent
 from issuer.clock import Clock
 from issuer.errors import BrokenInvariant, Conflict, InvalidInput, NotFound, Refused, Unreachable
@@ -37,7 +37,7 @@ CANCEL_GAS = 21_000
 class Limits:
     """How the sender may spend. Fees in wei per gas, times in seconds by the clock."""
 
-    in_flight: int = 4  # transactions of one key that wait for finality
+    in_flight: int = 4  # transactions of one key that wait to be mined
     bump_after: int = 60  # how long one offer stands
     max_fee: int = 500 * 10**9  # never offered more
     alarm_every: int = 3600  # a low balance or a stuck transaction is told again
@@ -69,7 +69,7 @@ class Sender:
         self,
         store: Store,
         node: Node,
-        signers: Mapping[Job, Signer],
+        signers: Keys,
         deployment: Deployment,
         clock: Clock,
         limits: Limits | None = None,
@@ -99,18 +99,18 @@ class Sender:
         sent = next((item for item in self._live() if item.id == transaction_id), None)
         if sent is None:
             raise NotFound(f"no transaction {transaction_id} waits", "See what waits with `issuer status`.")
-        offered = self._offered(sent).bumped(fees.suggest(self._node))
+        offered = self._offered(sent).bumped(self._suggest())
         if offered.max_fee > self._limits.max_fee:
             raise Refused("replacing it needs a fee above the cap", "Raise the cap, or wait for lower fees.")
         fields = _fields(self._deployment.chain_id, sent.nonce, sent.signer, "0x", CANCEL_GAS, offered)
-        signed = self._signer(sent.signer).sign_transaction(fields)
+        signed = self._signers.signer(sent.role).sign_transaction(fields)
         self._add(sent, signed, cancels=True)
         rpc.broadcast(self._node, signed.raw)
         return signed.hash
 
     def resume(self, role: Job) -> None:
         """Let a halted key sign again, after the chain's own count of its transactions. An operator's act."""
-        address = self._signers[role].address
+        address = self._signers.address(role)
         nonce = rpc.nonce(self._node, address)
         with self._store.unit("resume a key") as unit:
             transactions.resume(unit, address=address, nonce=nonce)
@@ -122,7 +122,7 @@ class Sender:
         done = 0
         for intent in wanted:
             ground = self._ground(job)
-            if ground is None or not self._room(ground):
+            if ground is None or len(ground.waiting) >= self._limits.in_flight:
                 break
             draft = self._draft(ground, intent)
             if draft is not None and not self._affords(ground, draft):
@@ -143,24 +143,20 @@ class Sender:
         if len(waiting) != key.next_nonce - mined:
             return None  # nonces that are free on chain and used here: an outcome is still to be told
         balance = rpc.balance(self._node, key.address, head.number)
-        return Ground(key=key, head=head, waiting=waiting, fees=fees.suggest(self._node), balance=balance)
+        return Ground(key=key, head=head, waiting=waiting, fees=self._suggest(), balance=balance)
 
     def _key(self, job: Job) -> Key:
         with self._store.read() as connection:
             found = transactions.key(connection, job)
         if found is not None:
             return found
-        address = self._signers[job].address
+        address = self._signers.address(job)
         nonce = rpc.nonce(self._node, address)
         with self._store.unit("register a key") as unit:
             transactions.register(unit, address=address, role=job, nonce=nonce)
             found = transactions.key(unit.connection, job)
         assert found is not None  # noqa: S101 - written in this unit
         return found
-
-    def _room(self, ground: Ground) -> bool:
-        in_flight = [item for item in self._live() if item.signer == ground.key.address]
-        return len(in_flight) < self._limits.in_flight and ground.fees.max_fee <= self._limits.max_fee
 
     def _draft(self, ground: Ground, intent: Intent) -> Draft | None:
         """The call that an intent asks for, or None if it cannot be made or would revert, which is then a fact."""
@@ -216,7 +212,7 @@ class Sender:
         """Sign, compare, store, and only then send; False if another process was faster."""
         chain_id, key = self._deployment.chain_id, ground.key
         fields = _fields(chain_id, key.next_nonce, draft.target, draft.data, draft.gas, ground.fees)
-        signed = self._signer(key.address).sign_transaction(fields)
+        signed = self._signers.signer(key.role).sign_transaction(fields)
         found = self._compare(signed, draft.intent, nonce=key.next_nonce, sender=key.address)
         try:
             with self._store.unit("store signed bytes") as unit:
@@ -251,7 +247,7 @@ class Sender:
 
     def _bump(self, sent: Sent) -> int:
         """Sign the same call at the same nonce for more; past the cap, keep the offer and raise an alarm."""
-        offered = self._offered(sent).bumped(fees.suggest(self._node))
+        offered = self._offered(sent).bumped(self._suggest())
         if offered.max_fee > self._limits.max_fee:
             payload = {"intent_id": sent.intent_id, "kind": sent.kind, "subject": sent.subject}
             self._alarm("stuck", str(sent.id), payload | {"transaction_id": sent.id, "hash": sent.newest.hash})
@@ -259,7 +255,7 @@ class Sender:
             return 0
         form = decode(sent.newest.raw)
         fields = _fields(form.chain_id, form.nonce, form.target, form.data, form.gas, offered)
-        signed = self._signer(sent.signer).sign_transaction(fields)
+        signed = self._signers.signer(sent.role).sign_transaction(fields)
         self._add(sent, signed, cancels=sent.newest.cancels)
         rpc.broadcast(self._node, signed.raw)
         return 1
@@ -280,8 +276,8 @@ class Sender:
         with self._store.read() as connection:
             return transactions.live(connection)
 
-    def _signer(self, address: str) -> Signer:
-        return next(signer for signer in self._signers.values() if signer.address == address)
+    def _suggest(self) -> Fees:
+        return fees.suggest(self._node, self._limits.max_fee)
 
 
 def _by_job(due: Sequence[Intent]) -> dict[Job, list[Intent]]:

@@ -27,6 +27,18 @@ class Signer(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """The signers of a home by their jobs' names."""
+
+    def address(self, name: str) -> str:
+        """Known without opening the key. Raises NotFound."""
+        ...
+
+    def signer(self, name: str) -> Signer:
+        """Opened when it is first needed. Raises NotFound, or Misconfigured if it cannot be opened."""
+        ...
+
+
 class LocalSigner:
     """A secp256k1 key in this process's memory. It shows its address and nothing else."""
 

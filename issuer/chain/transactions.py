@@ -46,6 +46,7 @@ class Sent:
 
     id: int
     signer: str
+    role: str
     nonce: int
     intent_id: int
     kind: str
@@ -136,8 +137,9 @@ def add(unit: Unit, transaction_id: int, signed: Transaction, raw: str, *, cance
 def live(connection: Connection) -> list[Sent]:
     """Every transaction whose nonce is not final, by key and nonce."""
     statement = (
-        select(transaction, intent.c.kind, intent.c.subject)
+        select(transaction, intent.c.kind, intent.c.subject, signer.c.role)
         .join(intent, intent.c.id == transaction.c.intent_id)
+        .join(signer, signer.c.address == transaction.c.signer)
         .where(transaction.c.state == TransactionState.SIGNED)
         .order_by(transaction.c.signer, transaction.c.nonce)
     )
@@ -147,6 +149,7 @@ def live(connection: Connection) -> list[Sent]:
         Sent(
             id=row.id,
             signer=row.signer,
+            role=row.role,
             nonce=row.nonce,
             intent_id=row.intent_id,
             kind=row.kind,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, insert, select, update
 
 from issuer.chain import events, rpc
-from issuer.chain.deployment import Deployment
+from issuer.chain.deployment import SPEAKING, Deployment
 from issuer.chain.finality import Finality
 from issuer.chain.node import Node, NodeError
 from issuer.chain.rpc import Block, Log
@@ -53,8 +53,10 @@ class Watcher:
         """
         head = rpc.head(self._node)
         final = self._finality.block(self._node, head)
+        if final is None or final.number < self._deployment.block:
+            return 0
         place = self._place()
-        if final is None or not self._stands(place):
+        if not self._stands(place):
             self._show(head)
             return 0
         taken = 0
@@ -102,7 +104,7 @@ class Watcher:
 
     def _logs(self, first: int, end: Block) -> tuple[list[Log], Block]:
         """The logs up to a block, or up to an earlier one if the node does not give so many at once."""
-        addresses = [self._deployment.address(name) for name in ("token", "minter", "feed", "authority")]
+        addresses = [self._deployment.address(name) for name in SPEAKING]
         while True:
             try:
                 logs = rpc.logs(self._node, addresses, first, end.number)

@@ -75,7 +75,6 @@ TOKEN = _contract(
         "transfer(address to, uint256 value) returns (bool)",
         "transferWithMemo(address to, uint256 value, bytes32 memo) returns (bool)",
         "redeem(uint256 value, bytes32 instruction)",
-        "mint(uint64 first, bytes32 batchRoot, uint256[] orders)",
         "verify(address[] accounts)",
         "unverify(address[] accounts)",
         "freeze(address[] accounts)",
