@@ -47,6 +47,8 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "limit": ("limit", "The limits of the minting keys."),
         "act": ("act", "Slow acts that wait for their delay."),
         "lock": ("lock", "What stops the service, why, and what lifts it."),
+        "key": ("key", "The home's keys: list them, resume a halted one."),
+        "transaction": ("transaction", "Transactions that wait: list them, give one up."),
     },
     "Look": {
         "status": ("status", "How things stand, and what waits for whom."),
@@ -72,7 +74,7 @@ class _Root(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, section in _SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, help_) for name, (_, help_) in section.items()], col_max=12)
+                formatter.write_dl([(name, help_) for name, (_, help_) in section.items()], col_max=13)
 
 
 _root = _Root(

@@ -10,11 +10,13 @@ chain/           the state of the local chain
 bank-folder/     what goes to and comes from bank and auditor
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,29 +26,37 @@ from issuer.audit.integrator import Integrator
 from issuer.bank.folder import DirectoryFolder
 from issuer.bank.inbox import Inbox
 from issuer.bank.outbox import Outbox
-from issuer.chain import deployment, network
+from issuer.chain import deployment, network, rpc
 from issuer.chain.compiler import CHECKOUT, compile_contracts
 from issuer.chain.deployer import Deployer, Parameters
 from issuer.chain.deployment import Deployment
 from issuer.chain.finality import Finality
 from issuer.chain.keystore import Job, Keystore
-from issuer.chain.node import HttpNode
+from issuer.chain.node import HttpNode, NodeError
 from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Sender
 from issuer.chain.watcher import Watcher
 from issuer.chain.wiring import Limit, Table
 from issuer.clock import Clock, SystemClock
-from issuer.errors import Misconfigured
+from issuer.errors import Misconfigured, Unreachable
 from issuer.messages import folder as documents
-from issuer.messages.abi import parse_address
+from issuer.messages.abi import Item, parse_address
+from issuer.messages.contracts import CONTRACTS
+from issuer.messages.signatures import personal_digest, recover
 from issuer.operations import binding
 from issuer.operations.binding import Binding
 from issuer.operations.policy import Policy
+from issuer.reports.reconciliation import Chain
 from issuer.service import Service
 from issuer.settings import HOME_FILE, Settings, remembered
 from issuer.store.unit import Store
 from issuer.tlog import note
 from issuer.tlog.note import Signer, Verifier
+
+IS_VALID_SIGNATURE = Item.parse("isValidSignature(bytes32 hash, bytes signature) returns (bytes4)")
+"""ERC-1271; a contract answers with the function's own selector."""
+
+LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 
 _QUORUM = 2  # bank and auditor
 
@@ -149,6 +159,40 @@ class Issuer:
         """A node of this home's own chain. Raises Misconfigured if it serves another one."""
         network.require(self.raw_node, chain_id=self.deployment.chain_id, genesis=self.deployment.genesis)
         return self.raw_node
+
+    def view(self, contract: str, function: str, *arguments: Any, block: int | None = None) -> dict[str, Any]:
+        """What a contract's view returns, by name, at a block or the newest one."""
+        form, address = CONTRACTS[contract], self.deployment.address(contract)
+        place = "latest" if block is None else block
+        return form.output(function, rpc.read(self.node, address, form.call(function, *arguments), place))
+
+    def chain_at(self, block: int, holders: Iterable[str]) -> Chain:
+        """What the chain says at a block."""
+        return Chain(
+            supply=self.view("token", "totalSupply", block=block)["0"],
+            redeemed=self.view("token", "redeemed", block=block)["0"],
+            balances={holder: self.view("token", "balanceOf", holder, block=block)["0"] for holder in holders},
+        )
+
+    def anchor(self) -> tuple[int, str] | None:
+        """Size and root of the log as the feed on chain has them now; None before the first report."""
+        latest = self.view("feed", "latestReport")["report"]
+        return (latest["logSize"], latest["logRoot"]) if latest["number"] else None
+
+    def controls(self, address: str, text: str, signature: str) -> bool:
+        """Whether a signature over a text is the wallet's: its key's (EIP-191), or its contract's (ERC-1271)."""
+        digest = personal_digest(text)
+        if recover(digest, signature) == address:
+            return True
+        try:
+            answer = rpc.read(self.node, address, IS_VALID_SIGNATURE.encode("0x" + digest.hex(), signature))
+        except NodeError:
+            return False
+        return answer[:10] == IS_VALID_SIGNATURE.selector
+
+    def create_holder(self, name: str) -> str:
+        """Make a holder's wallet whose key lies in this home; its address. Raises InvalidInput."""
+        return self.keystore.create_holder(name, light=is_local_sandbox(self.settings))
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -277,6 +321,19 @@ def create_home(settings: Settings, passphrase: str, *, light: bool) -> Issuer:
     store.close()
     files.replace(home.memory, remembered().encode(), mode=0o600)
     return issuer
+
+
+def is_local_sandbox(settings: Settings) -> bool:
+    """Whether keys guard play money only: the node is on this machine, and serves no public testnet."""
+    if urlsplit(settings.rpc_url).hostname not in LOOPBACK:
+        return False
+    node = HttpNode(settings.rpc_url, timeout=2)
+    try:
+        return rpc.chain_id(node) in network.LOCAL
+    except Unreachable:
+        return True
+    finally:
+        node.close()
 
 
 def _publish_log_key(issuer: Issuer, log_key: Ed25519PrivateKey) -> None:

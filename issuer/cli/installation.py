@@ -5,20 +5,18 @@ from urllib.parse import urlsplit
 
 import click
 
-from issuer.chain import anvil, network, rpc
+from issuer.chain import anvil
 from issuer.chain.anvil import HomeChain
 from issuer.chain.compiler import CHECKOUT
 from issuer.chain.deployer import Item, State
-from issuer.chain.node import HttpNode
 from issuer.cli import answer, home
 from issuer.cli.ending import Ending
 from issuer.cli.home import Home
 from issuer.cli.parameters import answers
 from issuer.cli.session import Session, prompt_passphrase
 from issuer.errors import Misconfigured, Unreachable
-from issuer.settings import Settings, passphrase
+from issuer.settings import passphrase
 
-_LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 _POLL = 0.3  # seconds between two looks at the chain
 
 
@@ -35,7 +33,7 @@ def init(session: Session) -> None:
     made = not found.exists
     if made:
         text = passphrase(settings) or prompt_passphrase(confirm=True)
-        home.create_home(settings, text, light=_is_local_sandbox(settings)).close()
+        home.create_home(settings, text, light=home.is_local_sandbox(settings)).close()
     keys = session.issuer.addresses.addresses()
     log_key = found.log_key.read_text().strip()
     answer.record({"home": str(found.path), "made": made, "log_key": log_key, "keys": keys}, as_json=session.as_json)
@@ -50,7 +48,7 @@ def chain() -> None:
     """
     session: Session = click.get_current_context().obj
     parts = urlsplit(session.settings.rpc_url)
-    if parts.hostname not in _LOOPBACK or parts.scheme != "http":
+    if parts.hostname not in home.LOOPBACK or parts.scheme != "http":
         raise Misconfigured("RPC_URL is not an address of this machine", "Set it to http://127.0.0.1:8545.")
     local = HomeChain(session.issuer.home.chain, anvil.executable(CHECKOUT), parts.port or 80)
     running = local.open()
@@ -93,19 +91,6 @@ def deploy(session: Session) -> None:
     if left:
         click.echo("Not as the settings say, or not in effect yet:")
         _show(left)
-
-
-def _is_local_sandbox(settings: Settings) -> bool:
-    """Whether the keys will guard play money only: the node is on this machine, and serves no public testnet."""
-    if urlsplit(settings.rpc_url).hostname not in _LOOPBACK:
-        return False
-    node = HttpNode(settings.rpc_url, timeout=2)
-    try:
-        return rpc.chain_id(node) in network.LOCAL
-    except Unreachable:
-        return True
-    finally:
-        node.close()
 
 
 def _show(plan: list[Item]) -> None:

@@ -8,6 +8,7 @@ import click
 from issuer.cli import answer
 from issuer.cli.parameters import ACCOUNT, AMOUNT, NUMBER, answers, asks
 from issuer.cli.session import Session
+from issuer.money import format_units
 from issuer.operations import mints
 from issuer.store.unit import Unit
 
@@ -38,7 +39,7 @@ def request(session: Session, amount: int, customer_id: int, wallet: str) -> Non
       issuer mint request 1000000.00 --customer 1 --wallet 0x52908400098527886E0F7030069857D2E4169EE7
     """
     address = session.issuer.address(wallet)
-    policy, body = session.issuer.policy, {"customer_id": customer_id, "wallet": address, "value": amount}
+    policy, body = session.issuer.policy, {"customer_id": customer_id, "wallet": address, "value": format_units(amount)}
 
     def act(unit: Unit) -> dict[str, Any]:
         return mints.request(unit, policy, customer_id=customer_id, wallet=address, value=amount)

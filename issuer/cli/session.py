@@ -12,8 +12,11 @@ from issuer.errors import Misconfigured
 
 if TYPE_CHECKING:
     from issuer.cli.home import Issuer
+    from issuer.operations.requests import Answer
     from issuer.settings import Settings
     from issuer.store.unit import Unit
+
+    Act = Callable[[Unit], dict[str, Any]]
 
 
 class Session:
@@ -46,14 +49,31 @@ class Session:
         found = passphrase(self.settings)
         return prompt_passphrase() if found is None else found
 
-    def ask(self, operation: str, body: Mapping[str, Any], act: "Callable[[Unit], dict[str, Any]]") -> None:
+    def ask(self, operation: str, body: Mapping[str, Any], act: "Act") -> None:
         """Have a request carried out once for its key, and show the answer."""
-        from issuer.cli import answer
+        self._show(*self._carry_out(operation, body, lambda: act))
+
+    def ask_prepared(self, operation: str, body: Mapping[str, Any], prepare: "Callable[[], Act]") -> None:
+        """The same for an act that something must be looked up for outside, unless its answer is known already."""
+        self._show(*self._carry_out(operation, body, prepare))
+
+    def ask_then(self, operation: str, body: Mapping[str, Any], act: "Act", then: Callable[[], object]) -> None:
+        """The same for what ends outside the database; `then` may be done again when the request is repeated."""
+        given = self._carry_out(operation, body, lambda: act)
+        then()
+        self._show(*given)
+
+    def _carry_out(self, operation: str, body: Mapping[str, Any], prepare: "Callable[[], Act]") -> "tuple[str, Answer]":
         from issuer.operations import requests
 
         key = self.key or secrets.token_hex(8)
         asked = requests.Request(caller=self.caller, key=key, operation=operation, body=dict(body))
-        given = requests.carry_out(self.issuer.store, asked, act)
+        store = self.issuer.store
+        return key, requests.find(store, asked) or requests.carry_out(store, asked, prepare())
+
+    def _show(self, key: str, given: "Answer") -> None:
+        from issuer.cli import answer
+
         answer.given(given.body, key=key, replayed=given.replayed, as_json=self.as_json)
 
     def close(self) -> None:

@@ -52,6 +52,12 @@ def carry_out(store: Store, request: Request, act: Callable[[Unit], dict[str, An
         raise
 
 
+def find(store: Store, asked: Request) -> Answer | None:
+    """The answer that a key has already, if any. Raises Conflict if it is bound to another operation or body."""
+    with store.read() as connection:
+        return _known(connection, asked)
+
+
 def _once(store: Store, asked: Request, act: Callable[[Unit], dict[str, Any]]) -> Answer:
     with store.unit(asked.operation, asked.caller) as unit:
         known = _known(unit.connection, asked)
@@ -72,8 +78,7 @@ def _once(store: Store, asked: Request, act: Callable[[Unit], dict[str, Any]]) -
 
 
 def _replay_after_race(store: Store, asked: Request) -> Answer:
-    with store.read() as connection:
-        known = _known(connection, asked)
+    known = find(store, asked)
     if known is None:
         raise Conflict("another request changed the same thing at the same moment", "Try again with the same key.")
     return known

@@ -1,0 +1,59 @@
+"""`issuer key`: the keys of the home."""
+
+from typing import Any
+
+import click
+
+from issuer import audit
+from issuer.chain import transactions
+from issuer.chain.keystore import Job
+from issuer.cli import answer
+from issuer.cli.parameters import answers, asks
+from issuer.cli.session import Session
+from issuer.errors import Refused
+from issuer.store.unit import Unit
+
+_NAMES = click.Choice([job.value for job in Job if job is not Job.DEPLOYER])
+
+
+@click.group()
+def key() -> None:
+    """See the home's keys, each with its one job, and let one that was halted sign again.
+
+    A key halts by itself when somebody else has used it: it may be stolen, or a second service may run with it.
+    """
+
+
+@key.command(name="list")
+@answers
+def list_(session: Session) -> None:
+    """List the keys: their addresses, how many transactions each has signed, and why one is halted."""
+    issuer = session.issuer
+    with issuer.store.read() as connection:
+        known = {item.role: item for item in transactions.keys(connection)}
+    found = [
+        {
+            "job": job,
+            "address": address,
+            "next_nonce": known[job].next_nonce if job in known else None,
+            "halted": known[job].halted if job in known else None,
+        }
+        for job, address in issuer.addresses.addresses().items()
+    ]
+    answer.rows(found, ("job", "address", "next_nonce", "halted"), empty="", as_json=session.as_json)
+
+
+@key.command()
+@click.argument("job", type=_NAMES)
+@asks
+def resume(session: Session, job: str) -> None:
+    """Let a halted key sign again, after you have found out who used it."""
+
+    def act(unit: Unit) -> dict[str, Any]:
+        found = transactions.key(unit.connection, job)
+        if found is None or found.halted is None:
+            raise Refused(f"the {job} key is not halted", "See `issuer key list`.")
+        audit.append(unit, "key.resumed", f"key:{found.address}", before={"halted": found.halted})
+        return {"job": job, "address": found.address, "halted": None}
+
+    session.ask_then("key.resume", {"job": job}, act, lambda: session.issuer.sender.resume(Job(job)))

@@ -1,0 +1,93 @@
+"""`issuer limit`: the limits of the minting keys."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from issuer.chain.keystore import Job
+from issuer.cli import answer
+from issuer.cli.home import Issuer
+from issuer.cli.parameters import ACCOUNT, CASE, LIMIT, answers, asks
+from issuer.cli.power import propose
+from issuer.cli.session import Session
+from issuer.errors import Refused
+from issuer.messages.contracts import MINTER, WINDOW
+from issuer.money import format_units
+from issuer.operations import powers
+from issuer.store.unit import Unit
+
+Command = Callable[..., Any]
+
+
+@click.group()
+def limit() -> None:
+    """See, lower and raise what may be minted.
+
+    A key's bucket holds at most its capacity and refills by so much a second; the window does the same above all keys.
+    KEY is `window`, `sender` (the service's own minting key), or an address. Lowering is instant, raising waits.
+    """
+
+
+def _limits(command: Command) -> Command:
+    """The arguments that lower and raise share."""
+    key = click.argument("key", type=ACCOUNT, metavar="KEY")
+    capacity = click.option("--capacity", type=LIMIT, required=True, help="CNH it holds when full; 0 closes it.")
+    refill = click.option("--refill", type=LIMIT, required=True, help="CNH that come back every second.")
+    case = click.option("--case", type=CASE, required=True, help="The case that this is done under.")
+    return key(capacity(refill(case(asks(command)))))
+
+
+@limit.command()
+@answers
+def show(session: Session) -> None:
+    """Show the limits as the chain has them now."""
+    issuer = session.issuer
+    named = {"window": WINDOW, "sender": issuer.deployment.keys[Job.SENDER]}
+    found = [{"key": name, "address": key, **issuer.view("minter", "bucketOf", key)} for name, key in named.items()]
+    answer.rows(found, ("key", "capacity", "refill", "available"), empty="", as_json=session.as_json)
+
+
+@limit.command()
+@_limits
+def lower(session: Session, key: str, capacity: int, refill: int, case: str) -> None:
+    """Lower a limit at once; a raise that waits is cancelled by it.
+
+    \b
+      issuer limit lower sender --capacity 500000.00 --refill 5.00 --case 2026/17
+    """
+    address = _address(session.issuer, key)
+
+    def prepare() -> Callable[[Unit], dict[str, Any]]:
+        old = session.issuer.view("minter", "bucketOf", address)
+        if capacity > old["capacity"] or refill > old["refill"]:
+            raise Refused(f"the limit of {key} is lower already", "To raise it: issuer limit raise.")
+        return lambda unit: powers.lower(unit, key=address, capacity=capacity, refill=refill, case=case)
+
+    session.ask_prepared("limit.lower", _body(address, capacity, refill, case), prepare)
+
+
+@limit.command(name="raise")
+@_limits
+def raise_(session: Session, key: str, capacity: int, refill: int, case: str) -> None:
+    """Propose to raise a limit; a new key's bucket begins empty.
+
+    The running service accepts it when the contract's delay is over: `issuer act list`.
+    """
+    address = _address(session.issuer, key)
+
+    def call() -> str:
+        old = session.issuer.view("minter", "bucketOf", address)
+        if capacity < old["capacity"] or refill < old["refill"]:
+            raise Refused(f"the limit of {key} is higher already", "To lower it: issuer limit lower.")
+        return MINTER.call("raise", address, old["version"], capacity, refill)
+
+    propose(session, "limit.raise", _body(address, capacity, refill, case), "minter", call)
+
+
+def _address(issuer: Issuer, key: str) -> str:
+    return WINDOW if key == "window" else issuer.address(key)
+
+
+def _body(key: str, capacity: int, refill: int, case: str) -> dict[str, Any]:
+    return {"key": key, "capacity": format_units(capacity), "refill": format_units(refill), "case": case}
