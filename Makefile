@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lock
+.PHONY: help install demo test faults check lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,10 @@ demo: install  ## run the main job once, on a local chain with a mock bank
 	@$(BIN)/python -m scripts.demo
 
 test: install check  ## every check and every test
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+faults: install  ## the long fault tests
+	@$(BIN)/pytest -n 2 --dist worksteal tests/faults
 
 check: install  ## the floors, the style and the types
 	@$(BIN)/ruff check --quiet .

@@ -13,6 +13,7 @@ from issuer.store.unit import Store
 from tests.anvil import TestChain
 from tests.anvil import run as anvil_run
 from tests.clock import ManualClock
+from tests.sandbox import Sandbox, Snapshot, opened, prepare
 
 
 @pytest.fixture
@@ -51,3 +52,20 @@ def anvil() -> Iterator[TestChain]:
     """A real chain that mines when the test says so, and where three blocks make a transaction final."""
     with anvil_run() as chain:
         yield chain
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """A home with its contracts on a chain, to be continued by each test on its own."""
+    return prepare(tmp_path_factory.mktemp("deployed"))
+
+
+@pytest.fixture
+def sandbox(
+    request: pytest.FixtureRequest, deployed: Snapshot, tmp_path: Path, clock: ManualClock
+) -> Iterator[Sandbox]:
+    """The deployed system with a store on SQLite, or on PostgreSQL if the test's parameter says so."""
+    engine = getattr(request, "param", "sqlite")
+    url = f"sqlite:///{tmp_path}/issuer.db" if engine == "sqlite" else _database(request)
+    with opened(deployed, tmp_path, url, clock) as found:
+        yield found

@@ -14,6 +14,8 @@ from issuer.clock import Clock
 from issuer.errors import Unreachable
 from issuer.store import schema
 
+_WROTE = "wrote"
+
 SERVICE = "service"
 """The actor of what the service does by itself; people act as ``operator:NAME``."""
 
@@ -56,8 +58,10 @@ class Store:
                     now=self._clock.now(),
                     random_bytes=self._random_bytes,
                 )
-                with crash.around(f"commit {name}"):
-                    transaction.commit()
+                # A unit that wrote nothing ends like a read: there is no commit to crash at.
+                if connection.info.pop(_WROTE, False):
+                    with crash.around(f"commit {name}"):
+                        transaction.commit()
             finally:
                 transaction.close()
 
@@ -85,8 +89,15 @@ def _engine(url: str) -> Engine:
         engine = create_engine(url, connect_args={"timeout": 30})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    return create_engine(url, isolation_level="READ COMMITTED")
+    else:
+        engine = create_engine(url, isolation_level="READ COMMITTED")
+    event.listen(engine, "after_cursor_execute", _note_write)
+    return engine
+
+
+def _note_write(connection: Connection, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool) -> None:
+    if context is not None and (context.isinsert or context.isupdate or context.isdelete):
+        connection.info[_WROTE] = True
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
