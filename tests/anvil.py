@@ -50,6 +50,11 @@ class TestChain:
     def number(self) -> int:
         return int(self.node.call("eth_blockNumber"), 16)
 
+    def block(self, number: int) -> dict[str, Any]:
+        """A block's header, its time as a number."""
+        found: dict[str, Any] = self.node.call("eth_getBlockByNumber", [hex(number), False])
+        return found | {"timestamp": int(found["timestamp"], 16)}
+
     def ask(self, method: str, *params: Any) -> Any:
         return self.node.call(method, params)
 

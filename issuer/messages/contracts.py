@@ -314,10 +314,13 @@ def decode_error(data: str) -> tuple[str, dict[str, Any]]:
 
 
 def pack_order(recipient: str, value: int) -> int:
-    """One order of a batch as its word: recipient in the upper 160 bits, value in units in the lower 96."""
+    """One order of a batch as its word: recipient in the upper 160 bits, value in units in the lower 96.
+
+    Raises InvalidInput if either does not fit.
+    """
     if not 0 < value < 2**96:
         raise InvalidInput(f"{value} units are not an order's value")
-    return int(recipient, 16) << 96 | value
+    return int(checksum(recipient), 16) << 96 | value
 
 
 def unpack_order(word: int) -> tuple[str, int]:

@@ -1,0 +1,62 @@
+"""What a holder does with a wallet of a local keystore: pay with a memo, and redeem."""
+
+from issuer.chain import fees, rpc
+from issuer.chain.deployment import Deployment
+from issuer.chain.node import Node
+from issuer.chain.rpc import Call
+from issuer.chain.signer import Signer
+from issuer.errors import Refused, Unreachable
+from issuer.messages import contracts
+from issuer.messages.abi import ZERO_HASH
+from issuer.messages.contracts import TOKEN
+
+MAX_FEE = 500 * 10**9  # wei per gas
+
+
+def transfer(
+    node: Node, signer: Signer, deployment: Deployment, *, to: str, value: int, memo: str | None = None
+) -> str:
+    """Pay ``value`` units, with a 32-byte memo if there is one; the transaction's hash.
+
+    Raises Refused with the contract's error, or Unreachable.
+    """
+    if memo is None:
+        return _send(node, signer, deployment, TOKEN.call("transfer", to, value))
+    return _send(node, signer, deployment, TOKEN.call("transferWithMemo", to, value, memo))
+
+
+def redeem(node: Node, signer: Signer, deployment: Deployment, *, value: int, instruction: str = ZERO_HASH) -> str:
+    """Burn ``value`` units, which are then owed in bank money; the transaction's hash.
+
+    ``instruction`` names a registered payout instruction, zero the default one. Raises Refused, or Unreachable.
+    """
+    return _send(node, signer, deployment, TOKEN.call("redeem", value, instruction))
+
+
+def _send(node: Node, signer: Signer, deployment: Deployment, data: str) -> str:
+    head = rpc.head(node)
+    call = Call(sender=signer.address, target=deployment.token, data=data)
+    (result,) = rpc.simulate(node, [call], head.number)
+    if not result.succeeded:
+        error, arguments = contracts.decode_error(result.data)
+        raise Refused(
+            f"the contract refuses: {error}({', '.join(map(str, arguments.values()))})",
+            "Nothing was sent. `issuer status` shows what is stopped, `issuer wallet list` who is verified.",
+        )
+    offered = fees.suggest(node, MAX_FEE)
+    signed = signer.sign_transaction(
+        {
+            "chainId": deployment.chain_id,
+            "nonce": rpc.nonce(node, signer.address, "pending"),
+            "to": deployment.token,
+            "value": 0,
+            "data": data,
+            "gas": result.gas_used * 3 // 2 + 30_000,
+            "maxFeePerGas": offered.max_fee,
+            "maxPriorityFeePerGas": offered.priority_fee,
+        }
+    )
+    reason = rpc.broadcast(node, signed.raw)
+    if reason is not None:
+        raise Unreachable(f"the node did not take the transaction: {reason}", "Check the wallet's gas money.")
+    return signed.hash

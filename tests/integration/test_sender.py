@@ -1,0 +1,568 @@
+"""The sender and its outcomes on a real chain: stored before sent, once each, whatever happens in between."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from issuer import crash
+from issuer.chain import rpc, transactions
+from issuer.chain.keystore import Job
+from issuer.chain.outcomes import Outcomes
+from issuer.chain.sender import Limits, Sender
+from issuer.chain.signer import Signed, Signer
+from issuer.errors import BrokenInvariant, Conflict, NotFound, Refused, Unreachable
+from issuer.messages import contracts
+from issuer.messages.transactions import decode
+from issuer.store import intents, tables
+from issuer.store.facts import Fact
+from issuer.store.states import Door, IntentState
+from tests import proxy
+from tests.sandbox import CNH, Sandbox
+
+REFERENCE = "0x" + "ab" * 32
+BOTH = pytest.mark.parametrize("sandbox", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def alice(sandbox: Sandbox) -> str:
+    return sandbox.keys.create_holder("alice", light=True)
+
+
+def mint(sandbox: Sandbox, *orders: tuple[str, int], reference: str = REFERENCE) -> int:
+    return sandbox.emit("mint", reference=reference, orders=[list(order) for order in orders])
+
+
+def of(facts: list[Fact], kind: str) -> list[dict[str, Any]]:
+    return [fact.payload for fact in facts if fact.kind == kind]
+
+
+def supply(sandbox: Sandbox) -> int:
+    data = rpc.read(sandbox.node, sandbox.deployment.token, contracts.TOKEN.call("totalSupply"))
+    return int(data, 16)
+
+
+def broadcasts(sandbox: Sandbox) -> list[str]:
+    """Every signed form that is handed to the node from now on."""
+    sent: list[str] = []
+
+    def record(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        sent.append(request["params"][0])
+        return forward(request)
+
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = record
+    return sent
+
+
+def address(sandbox: Sandbox, job: Job = Job.SENDER) -> str:
+    return sandbox.deployment.keys[job]
+
+
+def spend(sandbox: Sandbox, job: Job, nonce: int) -> str:
+    """A transaction of that key, made behind the issuer's back."""
+    fields = {"chainId": 31337, "nonce": nonce, "to": "0x" + "11" * 20, "value": 1, "data": "0x", "gas": 21000}
+    fees = {"maxFeePerGas": 50 * 10**9, "maxPriorityFeePerGas": 20 * 10**9}
+    signed = sandbox.keys.signer(job).sign_transaction(fields | fees)
+    sandbox.chain.ask("eth_sendRawTransaction", signed.raw)
+    return signed.hash
+
+
+@BOTH
+def test_a_report_and_its_mint_leave_together(sandbox: Sandbox, alice: str) -> None:
+    sandbox.verify(alice)
+    report = sandbox.emit("report", **sandbox.report(reserve=5 * CNH))
+    minting = mint(sandbox, (alice, 5 * CNH))
+    assert sandbox.sender.send() == 2
+    assert [sandbox.state(report), sandbox.state(minting)] == [IntentState.BOUND, IntentState.BOUND]
+    sandbox.chain.mine()
+    assert supply(sandbox) == 5 * CNH
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    sandbox.outcomes.collect()
+    found = sandbox.take()
+    assert [(one["kind"], one["outcome"]) for one in of(found, "sent")] == [("report", "done"), ("mint", "done")]
+    kinds = [fact.kind for fact in found]
+    assert kinds.index("minted") < kinds.index("sent")
+    assert [sandbox.state(report), sandbox.state(minting)] == [IntentState.DONE, IntentState.DONE]
+
+
+def test_an_intent_whose_record_is_not_published_stays(sandbox: Sandbox, alice: str) -> None:
+    intent_id = sandbox.emit("verify", accounts=[alice])
+    with sandbox.store.unit("unpublish") as unit:
+        unit.connection.execute(update(tables.log_tree).values(published=0))
+    assert sandbox.sender.send() == 0
+    assert sandbox.state(intent_id) == IntentState.OPEN
+
+
+def test_each_key_does_its_job(sandbox: Sandbox, alice: str) -> None:
+    sandbox.verify(alice)
+    sandbox.attest(CNH)
+    mint(sandbox, (alice, CNH))
+    sandbox.emit("freeze", accounts=[alice])
+    sandbox.emit("stop", stops=contracts.TRANSFER)
+    sandbox.emit("propose", contract="token", act=contracts.TOKEN.call("setReportAge", 86_400, 3_600))
+    sandbox.settle()
+    jobs = {row.address: row.role for row in sandbox.rows(tables.signer)}
+    used = {(jobs[row.signer], row.nonce) for row in sandbox.rows(tables.transaction)}
+    assert used == {("registrar", 0), ("sender", 0), ("sender", 1), ("freezer", 0), ("guardian", 0), ("admin", 0)}
+
+
+def test_batches_in_flight_take_numbers_on_top_of_each_other(sandbox: Sandbox, alice: str) -> None:
+    sandbox.verify(alice)
+    sandbox.attest(100 * CNH)
+    for number in range(3):
+        mint(sandbox, (alice, 1), (alice, 2), reference=f"0x{number:064x}")
+    assert sandbox.sender.send() == 3
+    firsts = [contracts.MINTER.decode_call(row.data)[1]["first"] for row in sandbox.rows(tables.transaction)[-3:]]
+    assert firsts == [1, 3, 5]
+    assert len(of(sandbox.settle(), "minted")) == 3
+
+
+def test_only_a_few_wait_to_be_mined(sandbox: Sandbox, alice: str) -> None:
+    sandbox.limits = Limits(in_flight=2)
+    sandbox.verify(alice)
+    sandbox.attest(100 * CNH)
+    for number in range(3):
+        mint(sandbox, (alice, 1), reference=f"0x{number:064x}")
+    assert sandbox.sender.send() == 2
+    assert sandbox.sender.send() == 0
+    sandbox.chain.mine()
+    assert sandbox.sender.send() == 1
+
+
+@pytest.mark.parametrize(
+    ("prepare", "error"),
+    [
+        (lambda *_: None, "AccountNotVerified"),
+        (lambda s, a: s.verify(a), "ReportTooOld"),
+        (lambda s, a: (s.verify(a), s.attest(CNH - 1)), "Unbacked"),
+        (lambda s, a: (s.verify(a), s.attest(CNH, credited=CNH - 1)), "NotCredited"),
+        (lambda s, a: (s.verify(a), s.attest(CNH), s.emit("freeze", accounts=[a]), s.settle()), "AccountFrozen"),
+        (lambda s, a: (s.verify(a), s.attest(CNH), s.emit("stop", stops=2), s.settle()), "ActStopped"),
+        (lambda s, a: (s.verify(a), s.attest(CNH), s.emit("lower", **_closed(s)), s.settle()), "OverLimit"),
+    ],
+)
+def test_what_would_revert_is_told_and_not_signed(
+    sandbox: Sandbox, alice: str, prepare: Callable[[Sandbox, str], Any], error: str
+) -> None:
+    prepare(sandbox, alice)
+    before = len(sandbox.rows(tables.transaction))
+    intent_id = mint(sandbox, (alice, CNH))
+    sandbox.sender.send()
+    (refused,) = sandbox.told("refused")
+    assert (refused["intent_id"], refused["kind"], refused["error"]) == (intent_id, "mint", error)
+    assert sandbox.state(intent_id) == IntentState.VOID
+    assert len(sandbox.rows(tables.transaction)) == before
+    if error.startswith("Account"):
+        assert refused["arguments"] == [alice]
+
+
+def _closed(sandbox: Sandbox) -> dict[str, Any]:
+    return {"key": address(sandbox), "capacity": 1, "refill": 0}
+
+
+def test_a_payload_that_makes_no_call_is_told(sandbox: Sandbox) -> None:
+    intent_id = sandbox.emit("mint", reference="0x00", orders=[["nobody", 1]])
+    assert sandbox.sender.send() == 1
+    (refused,) = sandbox.told("refused")
+    assert (refused["intent_id"], refused["error"]) == (intent_id, "InvalidInput")
+
+
+def test_a_refused_one_does_not_hold_up_the_next(sandbox: Sandbox, alice: str) -> None:
+    sandbox.verify(alice)
+    sandbox.attest(CNH)
+    mint(sandbox, ("0x" + "11" * 20, 1))
+    good = mint(sandbox, (alice, 1))
+    assert sandbox.sender.send() == 2
+    assert sandbox.state(good) == IntentState.BOUND
+
+
+# -- crashes and silence
+
+
+def test_a_crash_at_any_point_sends_once(sandbox: Sandbox, alice: str) -> None:
+    """Die at every named point of sending and looking in turn; at the end everything has happened once."""
+    sandbox.verify(alice)
+    sandbox.attest(1000 * CNH)
+    dead: set[str] = set()
+
+    def die(name: str) -> None:
+        if name not in dead:
+            dead.add(name)
+            raise KeyboardInterrupt
+
+    rounds = 0
+    minting = mint(sandbox, (alice, CNH))
+    refused = mint(sandbox, ("0x" + "11" * 20, 1))
+    while sandbox.state(minting) != IntentState.DONE:
+        rounds += 1
+        assert rounds < 60
+        crash.observe(die)
+        try:
+            sandbox.sender.send()
+            sandbox.chain.mine()
+            sandbox.outcomes.collect()
+            sandbox.watcher.collect()
+            sandbox.outcomes.collect()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            crash.observe(None)
+        sandbox.take()
+    assert {"before chain.broadcast", "after chain.broadcast"} <= dead
+    assert {f"{when} commit {name}" for when in ("before", "after") for name in COMMITS} <= dead
+    assert supply(sandbox) == CNH
+    assert sandbox.state(refused) == IntentState.VOID
+    assert len([row for row in sandbox.rows(tables.transaction) if row.intent_id == minting]) == 1
+
+
+COMMITS = ("store signed bytes", "tell a refusal", "take final blocks", "tell an outcome", "show where it is mined")
+
+
+def test_silence_at_broadcast_sends_the_same_bytes_again(sandbox: Sandbox, alice: str) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = proxy.silence
+    with pytest.raises(Unreachable):
+        sandbox.sender.send()
+    (stored,) = sandbox.rows(tables.attempt)
+    sent = broadcasts(sandbox)
+    assert sandbox.sender.send() == 0
+    assert sent == [stored.raw]
+    assert [one["outcome"] for one in of(sandbox.settle(), "sent")] == ["done"]
+
+
+def test_an_answer_that_was_lost_is_no_failure(sandbox: Sandbox, alice: str) -> None:
+    """The node took it and the answer did not arrive; "already known" then says nothing new."""
+    sandbox.emit("verify", accounts=[alice])
+
+    def lost(request: dict[str, Any], forward: proxy.Forward) -> None:
+        forward(request)
+
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = lost
+    with pytest.raises(Unreachable):
+        sandbox.sender.send()
+    sandbox.proxy.intercepts.clear()
+    sandbox.sender.send()
+    assert [one["outcome"] for one in of(sandbox.settle(), "sent")] == ["done"]
+    assert len(sandbox.rows(tables.attempt)) == 1
+
+
+@pytest.mark.parametrize("message", ["already known", "nonce too low", "replacement transaction underpriced", "full"])
+def test_no_refusal_of_a_broadcast_changes_anything(sandbox: Sandbox, alice: str, message: str) -> None:
+    intent_id = sandbox.emit("verify", accounts=[alice])
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = proxy.error(-32000, message)
+    for _ in range(3):
+        sandbox.sender.send()
+        sandbox.chain.finalize()
+        sandbox.watcher.collect()
+        sandbox.outcomes.collect()
+    assert of(sandbox.take(), "sent") == []
+    assert sandbox.state(intent_id) == IntentState.BOUND
+    assert len(sandbox.rows(tables.attempt)) == 1
+
+
+def test_a_forgotten_transaction_is_sent_again(sandbox: Sandbox, alice: str) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    sandbox.chain.drop_pool()
+    assert [one["outcome"] for one in of(sandbox.settle(), "sent")] == ["done"]
+
+
+def test_a_missing_receipt_is_no_outcome(sandbox: Sandbox, alice: str) -> None:
+    """It is mined and final, and the node does not find it: not failed, not foreign, not sent anew."""
+    intent_id = sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    sandbox.chain.finalize()
+    sandbox.proxy.intercepts["eth_getTransactionReceipt"] = proxy.result(None)
+    for _ in range(2):
+        sandbox.watcher.collect()
+        sandbox.outcomes.collect()
+        sandbox.sender.send()
+    assert of(sandbox.take(), "sent") == []
+    assert sandbox.state(intent_id) == IntentState.BOUND
+    sandbox.proxy.intercepts.clear()
+    sandbox.outcomes.collect()
+    assert [one["outcome"] for one in sandbox.told("sent")] == ["done"]
+
+
+def test_an_outcome_waits_until_the_watcher_has_taken_its_block(sandbox: Sandbox, alice: str) -> None:
+    sandbox.watcher.collect()
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    sandbox.chain.finalize()
+    assert sandbox.outcomes.collect() == 0
+    (row,) = sandbox.rows(tables.transaction)
+    assert row.mined_block == sandbox.chain.number() - 2
+    sandbox.watcher.collect()
+    assert sandbox.outcomes.collect() == 1
+    assert sandbox.outcomes.collect() == 0
+
+
+def test_a_transaction_that_a_reorganisation_takes_back_is_sent_again(sandbox: Sandbox, alice: str) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    sandbox.chain.mine()
+    sandbox.outcomes.collect()
+    assert sandbox.rows(tables.transaction)[0].mined_block == sandbox.chain.number()
+    sandbox.chain.reorganise(1)
+    sandbox.chain.drop_pool()
+    sandbox.outcomes.collect()
+    assert sandbox.rows(tables.transaction)[0].mined_block is None
+    found = sandbox.settle()
+    assert [one["outcome"] for one in of(found, "sent")] == ["done"]
+    assert [one["account"] for one in of(found, "verified")] == [alice]
+
+
+def test_a_transaction_that_fails_on_chain_frees_its_intent(sandbox: Sandbox, alice: str) -> None:
+    sandbox.verify(alice)
+    sandbox.attest(CNH)
+    minting = mint(sandbox, (alice, CNH))
+    sandbox.sender.send()
+    # Something stops the mint between its simulation and its block.
+    data = contracts.TOKEN.call("stop", contracts.MINT)
+    sandbox.chain.ask("anvil_impersonateAccount", address(sandbox, Job.GUARDIAN))
+    call = {"from": address(sandbox, Job.GUARDIAN), "to": sandbox.deployment.token, "data": data}
+    sandbox.chain.ask(
+        "eth_sendTransaction", call | {"maxFeePerGas": "0x174876e800", "maxPriorityFeePerGas": "0x174876e800"}
+    )
+    found = sandbox.settle()
+    (sent,) = of(found, "sent")
+    assert (sent["intent_id"], sent["outcome"]) == (minting, "reverted")
+    assert sandbox.state(minting) == IntentState.VOID
+    assert of(found, "minted") == []
+
+
+# -- fees
+
+
+def waiting_mint(sandbox: Sandbox, alice: str) -> int:
+    sandbox.verify(alice)
+    sandbox.attest(CNH)
+    minting = mint(sandbox, (alice, CNH))
+    sandbox.sender.send()
+    return minting
+
+
+def forms(sandbox: Sandbox, intent_id: int) -> list[Any]:
+    (row,) = [row for row in sandbox.rows(tables.transaction) if row.intent_id == intent_id]
+    found = [form for form in sandbox.rows(tables.attempt) if form.transaction_id == row.id]
+    return sorted(found, key=lambda form: form.max_fee)
+
+
+def test_a_long_wait_raises_both_fees_and_nothing_else(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    minting = waiting_mint(sandbox, alice)
+    clock.advance(59)
+    assert sandbox.sender.send() == 0
+    clock.advance(1)
+    assert sandbox.sender.send() == 1
+    first, second = (decode(form.raw) for form in forms(sandbox, minting))
+    assert 8 * second.max_fee >= 9 * first.max_fee
+    assert 8 * second.priority_fee >= 9 * first.priority_fee
+    alike = replace(second, max_fee=first.max_fee, priority_fee=first.priority_fee, hash=first.hash)
+    assert alike == first
+    found = sandbox.settle()
+    assert [one["transaction"] for one in of(found, "sent")] == [second.hash]
+    assert supply(sandbox) == CNH
+
+
+def test_it_may_be_mined_under_an_earlier_hash(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    minting = waiting_mint(sandbox, alice)
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = proxy.error(-32000, "full")
+    clock.advance(60)
+    sandbox.sender.send()
+    sandbox.proxy.intercepts.clear()
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    sandbox.outcomes.collect()
+    first, _ = forms(sandbox, minting)
+    assert [(one["outcome"], one["transaction"]) for one in sandbox.told("sent")] == [("done", first.hash)]
+
+
+def test_past_the_cap_it_is_told_and_kept(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    sandbox.limits = Limits(max_fee=5 * 10**9)
+    minting = waiting_mint(sandbox, alice)
+    for _ in range(12):
+        clock.advance(60)
+        sandbox.sender.send()
+    offered = [form.max_fee for form in forms(sandbox, minting)]
+    assert len(offered) > 1
+    assert max(offered) <= 5 * 10**9
+    stuck = sandbox.told("stuck")
+    assert [one["intent_id"] for one in stuck] == [minting] * len(stuck)
+    assert 1 <= len(stuck) <= 2
+    assert sandbox.state(minting) == IntentState.BOUND
+
+
+def test_an_operator_cancels_what_is_stuck(sandbox: Sandbox, alice: str) -> None:
+    minting = waiting_mint(sandbox, alice)
+    (row,) = [row for row in sandbox.rows(tables.transaction) if row.intent_id == minting]
+    hash_ = sandbox.sender.cancel(row.id)
+    found = sandbox.settle()
+    (sent,) = of(found, "sent")
+    assert (sent["outcome"], sent["transaction"]) == ("cancelled", hash_)
+    assert sandbox.state(minting) == IntentState.VOID
+    assert supply(sandbox) == 0
+
+
+def test_what_does_not_wait_cannot_be_cancelled(sandbox: Sandbox) -> None:
+    with pytest.raises(NotFound):
+        sandbox.sender.cancel(1)
+
+
+def test_a_cancellation_above_the_cap_is_refused(sandbox: Sandbox, alice: str) -> None:
+    waiting_mint(sandbox, alice)
+    sandbox.limits = Limits(max_fee=1)
+    with pytest.raises(Refused, match="cap"):
+        sandbox.sender.cancel(sandbox.rows(tables.transaction)[-1].id)
+
+
+def test_a_key_without_gas_money_is_told_once_and_goes_on_when_paid(sandbox: Sandbox, alice: str) -> None:
+    intent_id = sandbox.emit("verify", accounts=[alice])
+    registrar = address(sandbox, Job.REGISTRAR)
+    sandbox.chain.fund(registrar, 10**13)
+    for _ in range(3):
+        assert sandbox.sender.send() == 0
+    (low,) = sandbox.told("low-gas")
+    assert (low["role"], low["address"], low["balance"]) == ("registrar", registrar, 10**13)
+    assert low["needed"] > 10**13
+    assert sandbox.rows(tables.transaction) == []
+    sandbox.chain.fund(registrar)
+    assert sandbox.sender.send() == 1
+    assert sandbox.state(intent_id) == IntentState.BOUND
+
+
+# -- keys that somebody else uses
+
+
+def test_a_foreign_transaction_at_our_nonce_halts_the_key(sandbox: Sandbox, alice: str) -> None:
+    minting = waiting_mint(sandbox, alice)
+    nonce = sandbox.rows(tables.transaction)[-1].nonce
+    hash_ = spend(sandbox, Job.SENDER, nonce)
+    sandbox.chain.mine()
+    sandbox.outcomes.collect()
+    assert of(sandbox.take(), "sent") == [], "nothing is decided before it is final"
+    found = sandbox.settle()
+    (sent,) = of(found, "sent")
+    assert (sent["intent_id"], sent["outcome"], sent["transaction"]) == (minting, "foreign", hash_)
+    assert sandbox.state(minting) == IntentState.VOID
+    assert supply(sandbox) == 0
+    again = mint(sandbox, (alice, CNH))
+    assert sandbox.sender.send() == 0
+    sandbox.sender.resume(Job.SENDER)
+    assert sandbox.sender.send() == 1
+    assert sandbox.state(again) == IntentState.BOUND
+    assert len(of(sandbox.settle(), "minted")) == 1
+
+
+def test_a_foreign_transaction_at_a_free_nonce_halts_the_key(sandbox: Sandbox, alice: str) -> None:
+    sandbox.verify(alice)
+    spend(sandbox, Job.REGISTRAR, 1)
+    sandbox.chain.mine()
+    sandbox.emit("unverify", accounts=[alice])
+    assert sandbox.sender.send() == 0
+    assert sandbox.outcomes.collect() == 1
+    (halted,) = sandbox.told("halted")
+    assert (halted["signer"], halted["role"], halted["nonce"]) == (address(sandbox, Job.REGISTRAR), "registrar", 1)
+    assert sandbox.outcomes.collect() == 0
+    assert sandbox.sender.send() == 0
+    sandbox.sender.resume(Job.REGISTRAR)
+    assert sandbox.sender.send() == 1
+    assert sandbox.rows(tables.transaction)[-1].nonce == 2
+
+
+def test_other_keys_go_on_while_one_is_halted(sandbox: Sandbox, alice: str) -> None:
+    sandbox.verify(alice)
+    spend(sandbox, Job.REGISTRAR, 1)
+    sandbox.chain.mine()
+    sandbox.outcomes.collect()
+    sandbox.emit("unverify", accounts=[alice])
+    freezing = sandbox.emit("freeze", accounts=[alice])
+    assert sandbox.sender.send() == 1
+    assert sandbox.state(freezing) == IntentState.BOUND
+
+
+# -- several processes, and signers that do other than they should
+
+
+@BOTH
+def test_one_nonce_and_one_intent_are_taken_once(sandbox: Sandbox, alice: str) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    other = sandbox.emit("unverify", accounts=[alice])
+    sandbox.limits = Limits(in_flight=1)
+    sandbox.sender.send()
+    (form,) = sandbox.rows(tables.attempt)
+    with sandbox.store.read() as connection:
+        first, second = intents.get(connection, 1), intents.get(connection, other)
+    for intent in (first, second):
+        with pytest.raises(Conflict), sandbox.store.unit("too late") as unit:
+            transactions.store(unit, intent, decode(form.raw), form.raw)
+    assert sandbox.state(other) == IntentState.OPEN
+    assert len(sandbox.rows(tables.transaction)) == 1
+
+
+class Crooked:
+    """A signer that changes what it is asked to sign."""
+
+    def __init__(self, honest: Signer, **changed: Any) -> None:
+        self._honest = honest
+        self._changed = changed
+        self.address = honest.address
+
+    def sign_transaction(self, transaction: dict[str, Any]) -> Signed:
+        return self._honest.sign_transaction(transaction | self._changed)
+
+    def sign_digest(self, digest: bytes) -> str:
+        return self._honest.sign_digest(digest)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"nonce": 7},
+        {"value": 1},
+        {"chainId": 1},
+        {"data": contracts.TOKEN.call("verify", ["0x" + "66" * 20])},
+        {"data": contracts.TOKEN.call("unverify", ["0x" + "11" * 20])},
+    ],
+    ids=["nonce", "value", "chain", "argument", "function"],
+)
+def test_what_is_signed_must_be_what_was_meant(sandbox: Sandbox, changed: dict[str, Any]) -> None:
+    intent_id = sandbox.emit("verify", accounts=["0x" + "11" * 20])
+    keys = sandbox.keys
+
+    class Keys:
+        def address(self, name: str) -> str:
+            return keys.address(name)
+
+        def signer(self, name: str) -> Signer:
+            return Crooked(keys.signer(name), **changed)
+
+    sender = Sender(sandbox.store, sandbox.node, Keys(), sandbox.deployment, sandbox.clock)
+    sent = broadcasts(sandbox)
+    with pytest.raises(BrokenInvariant):
+        sender.send()
+    assert sent == []
+    assert sandbox.rows(tables.transaction) == []
+    assert sandbox.state(intent_id) == IntentState.OPEN
+
+
+def test_the_door_is_the_chains(sandbox: Sandbox) -> None:
+    """An intent of the bank is not this sender's."""
+    with sandbox.store.unit("emit") as unit:
+        record_id = unit.connection.execute(
+            tables.audit_record.insert().values(body=b"{}", subject="x", place=0).returning(tables.audit_record.c.id)
+        ).scalar_one()
+        intents.emit(unit, Door.BANK, "payment", "payout:1", {"payout_id": 1}, record_id)
+    assert sandbox.sender.send() == 0
+
+
+def test_outcomes_are_collected_by_any_process(sandbox: Sandbox, alice: str) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    first, second = Outcomes(sandbox.store, sandbox.node), Outcomes(sandbox.store, sandbox.node)
+    assert [first.collect(), second.collect()] == [1, 0]
+    assert len(sandbox.told("sent")) == 1
