@@ -69,7 +69,7 @@ contract Minter is IMinter, SlowActs {
         if (version != bucket.version()) revert OutOfDate();
         bool lowers = capacity < bucket.capacity() || refill < bucket.refill();
         bool same = capacity == bucket.capacity() && refill == bucket.refill();
-        if (lowers || same) revert NotHigher(capacity, refill);
+        if (lowers || same || capacity == 0) revert NotHigher(capacity, refill);
         _set(key, bucket, capacity, refill);
     }
 

@@ -141,6 +141,11 @@ abstract contract Deployed {
         limits[1] = IMinter.Limit(sender, CAPACITY, REFILL);
     }
 
+    /// @dev A fuzzed number brought into a range.
+    function bound(uint256 seed, uint256 min, uint256 max) internal pure returns (uint256) {
+        return min + seed % (max - min + 1);
+    }
+
     // What everybody does
 
     function one(address account) internal pure returns (address[] memory list) {

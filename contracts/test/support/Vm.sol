@@ -23,7 +23,6 @@ interface Vm {
     function assertTrue(bool condition) external pure;
     function assertTrue(bool condition, string calldata reason) external pure;
     function assume(bool condition) external pure;
-    function bound(uint256 value, uint256 min, uint256 max) external pure returns (uint256);
     function chainId(uint256 id) external;
     function etch(address target, bytes calldata code) external;
     function expectEmit(address emitter) external;

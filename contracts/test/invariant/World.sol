@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IReserveFeed} from "../../interfaces/IReserveFeed.sol";
+import {FROZEN} from "../../types/AccountWord.sol";
+import {BackingWord} from "../../types/BackingWord.sol";
+import {ALL_STOPS} from "../../types/RulesWord.sol";
+import {CNH, Deployed, FEN} from "../support/Deployed.sol";
+import {vm} from "../support/Vm.sol";
+
+/// @dev Everybody at once: customers, a bank with real money, a thief of the minting key, a thief of one attestor's key
+/// and a clumsy admin. What they do may fail; what succeeds is counted.
+contract World is Deployed {
+    enum Action {
+        Wire,
+        Buffer,
+        Sweep,
+        Pay,
+        Attest,
+        Forge,
+        Mint,
+        Transfer,
+        TransferFrom,
+        Redeem,
+        Freeze,
+        Unfreeze,
+        Stop,
+        Resume,
+        Lower,
+        Raise,
+        Verify
+    }
+
+    /// @dev What the bank really holds and did.
+    uint256 public reserve;
+    uint256 public credited;
+    uint256 public paid;
+
+    uint256 public minted;
+    uint256 public numbers = 1;
+    mapping(Action action => uint256) public successes;
+    /// @dev What an account held when it was frozen.
+    mapping(address account => uint256) public frozenBalance;
+
+    address[3] private people = [alice, bob, carol];
+    bytes[] private waiting;
+
+    // The bank
+
+    function wire(uint256 value) external {
+        value = bound(value, 1, 50_000 * CNH);
+        reserve += value;
+        credited += value;
+        ++successes[Action.Wire];
+    }
+
+    function buffer(uint256 value) external {
+        reserve += bound(value, 1, 1000 * CNH);
+        ++successes[Action.Buffer];
+    }
+
+    /// @dev Only what no mint could ever need, since older reports may still be used.
+    function sweep(uint256 value) external {
+        uint256 needed = credited - paid;
+        if (reserve <= needed) return;
+        reserve -= bound(value, 1, reserve - needed);
+        ++successes[Action.Sweep];
+    }
+
+    function pay(uint256 value) external {
+        uint256 owed = token.redeemed() - paid;
+        if (owed == 0) return;
+        value = bound(value, 1, owed);
+        reserve -= value;
+        paid += value;
+        ++successes[Action.Pay];
+    }
+
+    function attestTruth() external {
+        attest(reserve, credited, paid);
+        ++successes[Action.Attest];
+    }
+
+    // Thieves
+
+    /// @dev One stolen key signs alone, twice, or beside a stranger; none of it may pass.
+    function forge(uint256 seed) external {
+        vm.warp(block.timestamp + 1);
+        IReserveFeed.Report memory message = report(reserve + 1e12, credited + 1e12, paid);
+        uint256 stolen = attestorKeys[seed % 2];
+        bytes[] memory signatures = new bytes[](1 + seed % 3);
+        for (uint256 i = 0; i < signatures.length; ++i) {
+            signatures[i] = signBy(i == 0 || seed % 5 == 0 ? stolen : 0xBAD + i, message);
+        }
+        if (_did(address(this), address(feed), abi.encodeCall(feed.post, (message, signatures)))) {
+            ++successes[Action.Forge];
+        }
+    }
+
+    /// @dev The minting key is in a thief's hands: any value, any recipient, any number.
+    function steal(uint256 to, uint256 value, uint256 number) external {
+        uint64 first = number % 8 == 0 ? uint64(number) : token.nextNumber();
+        address recipient = to % 5 == 0 ? mallory : people[to % 3];
+        value = bound(value, 1, 20_000 * CNH);
+        bytes memory call = abi.encodeCall(minter.mint, (first, ROOT, orders(recipient, value)));
+        if (!_did(sender, address(minter), call)) return;
+        require(first == numbers, "a number minted twice or was left out");
+        minted += value;
+        numbers += 1;
+        _requireGate();
+        ++successes[Action.Mint];
+    }
+
+    /// @dev The three inequalities, written from the report and not from the code.
+    function _requireGate() private view {
+        BackingWord backing = feed.backing();
+        uint256 ever = token.totalSupply() + token.redeemed();
+        require(ever <= backing.reserve() + backing.paid(), "more owed than the reserve holds");
+        require(ever <= backing.credited(), "more minted than was credited");
+        require(backing.paid() <= token.redeemed(), "more paid than was redeemed");
+        require(block.timestamp <= backing.asOf() + token.reportAge(), "the report is too old");
+        require(_stops() & 2 == 0, "minted while stopped");
+    }
+
+    // Customers
+
+    function transfer(uint256 from, uint256 to, uint256 value) external {
+        value = bound(value, 0, token.balanceOf(people[from % 3]));
+        bytes memory call = abi.encodeCall(token.transfer, (people[to % 3], value));
+        if (!_did(people[from % 3], address(token), call)) return;
+        require(_stops() & 1 == 0, "transferred while stopped");
+        ++successes[Action.Transfer];
+    }
+
+    function transferFrom(uint256 spender, uint256 from, uint256 to, uint256 value) external {
+        value = bound(value, 0, token.balanceOf(people[from % 3]));
+        vm.prank(people[from % 3]);
+        token.approve(people[spender % 3], value);
+        bytes memory call = abi.encodeCall(token.transferFrom, (people[from % 3], people[to % 3], value));
+        if (_did(people[spender % 3], address(token), call)) ++successes[Action.TransferFrom];
+    }
+
+    function redeem(uint256 from, uint256 value) external {
+        value = bound(value, 0, token.balanceOf(people[from % 3]) / FEN) * FEN;
+        if (!_did(people[from % 3], address(token), abi.encodeCall(token.redeem, (value, ROOT)))) return;
+        require(_stops() & 4 == 0, "redeemed while stopped");
+        ++successes[Action.Redeem];
+    }
+
+    // Powers
+
+    function freezeSomeone(uint256 who) external {
+        if (who % 4 != 0) return;
+        address account = people[who % 3];
+        frozenBalance[account] = token.balanceOf(account);
+        freeze(account);
+        ++successes[Action.Freeze];
+    }
+
+    function unfreeze(uint256 who) external {
+        (, uint16 status, uint32 freezes) = token.accountOf(people[who % 3]);
+        if (status & FROZEN == 0) return;
+        slowly(token, abi.encodeCall(token.unfreeze, (people[who % 3], freezes)));
+        ++successes[Action.Unfreeze];
+    }
+
+    function stopSomething(uint256 what) external {
+        if (what % 8 != 0) return;
+        stop(uint8(bound(what, 1, ALL_STOPS)));
+        ++successes[Action.Stop];
+    }
+
+    function resume() external {
+        (,, uint8 stops, uint32 count,) = token.rules();
+        if (stops == 0) return;
+        slowly(token, abi.encodeCall(token.resume, (stops, count)));
+        ++successes[Action.Resume];
+    }
+
+    function reverify(uint256 who) external {
+        vm.prank(registrar);
+        if (who % 7 == 0) token.unverify(one(people[who % 3]));
+        else token.verify(one(people[who % 3]));
+        ++successes[Action.Verify];
+    }
+
+    function lower(uint256 seed) external {
+        address key = seed % 2 == 0 ? sender : WINDOW;
+        (uint64 capacity, uint64 refill,,) = minter.bucketOf(key);
+        if (capacity == 0) return;
+        vm.prank(guardian);
+        minter.lower(key, uint64(bound(seed, capacity / 2, capacity)), refill);
+        ++successes[Action.Lower];
+    }
+
+    /// @dev The clumsy admin proposes anything, and accepts old proposals at any time.
+    function raise(uint256 seed, uint256 anything) external {
+        address key = seed % 2 == 0 ? sender : WINDOW;
+        (uint64 capacity, uint64 refill,, uint32 version) = minter.bucketOf(key);
+        uint64 next = uint64(bound(anything, capacity / 2, uint256(capacity) * 3));
+        bytes memory act = abi.encodeCall(minter.raise, (key, version, next, refill));
+        if (_did(admin, address(minter), abi.encodeCall(minter.propose, (act)))) waiting.push(act);
+        if (seed % 3 == 0 || waiting.length == 0) return;
+        vm.warp(block.timestamp + DELAY);
+        bytes memory acceptance =
+            abi.encodeCall(minter.accept, (waiting[seed % 5 == 0 ? seed % waiting.length : waiting.length - 1]));
+        if (_did(admin, address(minter), acceptance)) ++successes[Action.Raise];
+    }
+
+    function wait(uint256 time) external {
+        vm.warp(block.timestamp + bound(time, 1, 8 hours));
+    }
+
+    function _stops() private view returns (uint8 stops) {
+        (,, stops,,) = token.rules();
+    }
+
+    function _did(address by, address target, bytes memory call) private returns (bool done) {
+        vm.prank(by);
+        (done,) = target.call(call);
+    }
+}
