@@ -16,7 +16,7 @@ def compilation() -> Compilation:
 @pytest.fixture(scope="session")
 def deployed(compilation: Compilation) -> Iterator[System]:
     """One chain for all tests of this folder, mining each transaction at once."""
-    chain = TestChain(anvil.start(anvil.executable(ROOT), free_port(), ["--chain-id", "31337", "--steps-tracing"]))
+    chain = TestChain(anvil.start(anvil.executable(ROOT), free_port(), ["--chain-id", "31337"]))
     yield deploy(chain, compilation)
     chain.stop()
 

@@ -1,8 +1,7 @@
-"""The whole system on a real chain, wired from contracts/roles.toml by the bootstrap, for tests that press its buttons."""
+"""The whole system on a real chain, wired by the bootstrap from contracts/roles.toml, its buttons within reach."""
 
 import itertools
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ from web3.contract import Contract
 from web3.types import TxReceipt
 
 from issuer.chain.compiler import CHECKOUT, Compilation
+from issuer.chain.wiring import Limit, Table, argument
 from tests.anvil import TestChain
 
 CNH = 10**6
@@ -40,12 +40,12 @@ REPORT_TYPES = {
 }
 
 
-def table() -> dict[str, Any]:
-    return tomllib.loads((CHECKOUT / "contracts" / "roles.toml").read_text())
-
-
-def role_ids() -> dict[str, int]:
-    return {role["name"]: role["id"] for role in table()["roles"]}
+TABLE = Table(CHECKOUT / "contracts" / "roles.toml")
+WINDOW = f"0x{0:040x}"
+LIMITS = {
+    WINDOW: Limit(capacity=10_000_000 * CNH, refill=100 * CNH),
+    "sender": Limit(capacity=5_000_000 * CNH, refill=50 * CNH),
+}
 
 
 def order(recipient: str, value: int) -> int:
@@ -62,7 +62,22 @@ class System:
     token: Contract
     minter: Contract
     bootstrap: Contract
-    numbers: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def parts(self) -> dict[str, Contract]:
+        return {"token": self.token, "minter": self.minter, "feed": self.feed, "authority": self.authority}
+
+    def wiring(self) -> dict[str, Any]:
+        return argument(
+            TABLE,
+            {name: part.address for name, part in self.parts.items()},
+            self.keys,
+            delay=DELAY,
+            limits=[(self.keys.get(key, key), limit) for key, limit in LIMITS.items()],
+            attestors=[key.address for key in ATTESTORS],
+            quorum=2,
+        )
 
     def now(self) -> int:
         return int(self.web3.eth.get_block("latest")["timestamp"])
@@ -90,13 +105,22 @@ class System:
         }
         return message | changed
 
-    def sign(self, message: Mapping[str, Any], signers: Sequence[LocalAccount] = ATTESTORS) -> list[bytes]:
-        domain = {
+    @property
+    def domain(self) -> dict[str, Any]:
+        return {
             "name": "ReserveFeed",
             "version": "1",
             "chainId": self.web3.eth.chain_id,
             "verifyingContract": self.feed.address,
         }
+
+    def sign(
+        self,
+        message: Mapping[str, Any],
+        signers: Sequence[LocalAccount] = ATTESTORS,
+        domain: Mapping[str, Any] | None = None,
+    ) -> list[bytes]:
+        domain = dict(domain or self.domain)
         return [bytes(s.sign_typed_data(domain, REPORT_TYPES, dict(message)).signature) for s in signers]
 
     def attest(self, reserve: int, credited: int | None = None, paid: int = 0) -> TxReceipt:
@@ -127,14 +151,16 @@ def deploy(chain: TestChain, compilation: Compilation) -> System:
         receipt = web3.eth.wait_for_transaction_receipt(
             factory.constructor(*arguments).transact({"from": keys["deployer"]})
         )
-        return web3.eth.contract(address=receipt["contractAddress"], abi=list(compiled.abi))  # type: ignore[arg-type]
+        address = receipt["contractAddress"]
+        assert address is not None
+        return factory(address)
 
-    ids = role_ids()
+    roles = TABLE.roles
     bootstrap = create("Bootstrap", keys["deployer"], keys["admin"])
-    authority = create("Authority", bootstrap.address, conflict_sets())
-    feed = create("ReserveFeed", authority.address, ids["ATTESTOR"], DELAY)
+    authority = create("Authority", bootstrap.address, TABLE.conflicts())
+    feed = create("ReserveFeed", authority.address, roles["ATTESTOR"], DELAY)
     token = create("OffshoreYuan", authority.address, feed.address, DELAY)
-    minter = create("Minter", authority.address, token.address, ids["MINTING_KEY"], DELAY)
+    minter = create("Minter", authority.address, token.address, roles["MINTING_KEY"], DELAY)
     system = System(
         chain=chain,
         web3=web3,
@@ -145,71 +171,5 @@ def deploy(chain: TestChain, compilation: Compilation) -> System:
         minter=minter,
         bootstrap=bootstrap,
     )
-    system.send(bootstrap.functions.run(wiring(system, compilation)), "deployer")
+    system.send(bootstrap.functions.run(system.wiring()), "deployer")
     return system
-
-
-def conflict_sets() -> list[int]:
-    """For each role, the set of roles that conflict with it, bit i for role i."""
-    ids = role_ids()
-    sets = [0] * len(ids)
-    for left, right in table()["conflicts"]:
-        sets[ids[left]] |= 1 << ids[right]
-        sets[ids[right]] |= 1 << ids[left]
-    return sets
-
-
-def wiring(system: System, compilation: Compilation) -> tuple[Any, ...]:
-    """The argument of Bootstrap.run, as the comments of roles.toml say."""
-    ids = role_ids()
-    roles = table()["roles"]
-    parts = {
-        "OffshoreYuan": system.token.address,
-        "Minter": system.minter.address,
-        "ReserveFeed": system.feed.address,
-        "Authority": system.authority.address,
-    }
-    addresses = {**system.keys, **parts}
-    markers = {role["name"] for role in roles if role["admin"] != "ADMIN"}
-    return (
-        system.authority.address,
-        system.token.address,
-        system.minter.address,
-        system.feed.address,
-        [
-            (r["id"], ids[r["admin"]], ids[r["guardian"]], DELAY if r["grant_delay"] == "delay" else 0, r["name"])
-            for r in roles
-        ],
-        [
-            (role["id"], addresses[holder])
-            for role in roles
-            if role["name"] not in {"ADMIN", *markers}
-            for holder in role["holders"]
-        ],
-        [
-            (parts[contract], ids[role], selectors)
-            for contract, role, selectors in _permissions(compilation)
-            if contract in parts
-        ],
-        list(parts.values()),
-        DELAY,
-        [(f"0x{0:040x}", 10_000_000 * CNH, 100 * CNH), (system.keys["sender"], 5_000_000 * CNH, 50 * CNH)],
-        [key.address for key in ATTESTORS],
-        2,
-    )
-
-
-def callers(entry: str | list[str]) -> list[str]:
-    """Who stands behind an entry of the table's ``functions``."""
-    return entry if isinstance(entry, list) else [entry]
-
-
-def _permissions(compilation: Compilation) -> Iterable[tuple[str, str, list[bytes]]]:
-    ids = role_ids()
-    for contract, entries in table()["contracts"].items():
-        selectors = compilation.contracts[contract].method_identifiers
-        rights = {**{name: callers(entry)[0] for name, entry in entries["functions"].items()}, **entries["slow"]}
-        for role in ids:
-            names = [name for name, right in rights.items() if right == role and role != "ADMIN"]
-            if names:
-                yield contract, role, [bytes.fromhex(selectors[name]) for name in names]

@@ -1,0 +1,22 @@
+"""The Solidity tests: units, fuzzing, invariants."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from issuer.chain.compiler import CHECKOUT
+
+FORGE = CHECKOUT / "node_modules" / ".bin" / "forge"
+
+
+@pytest.mark.slow
+def test_the_solidity_tests_pass() -> None:
+    run = subprocess.run([FORGE, "test"], cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300)
+    sys.stdout.write(run.stdout[-20_000:])
+    assert run.returncode == 0, run.stderr[-5_000:]
+    totals = re.search(r"(\d+) tests passed, (\d+) failed, (\d+) skipped", run.stdout)
+    assert totals is not None
+    assert int(totals[1]) > 160
+    assert totals[2] == totals[3] == "0"
