@@ -11,7 +11,7 @@ from issuer.chain.node import Node
 from issuer.chain.signer import LocalSigner
 from issuer.cli import answer
 from issuer.cli.home import Issuer
-from issuer.cli.parameters import ACCOUNT, AMOUNT, MEMO, WALLET, answers
+from issuer.cli.parameters import ACCOUNT, AMOUNT, MEMO, SIGNED, WALLET, answers
 from issuer.cli.session import Session
 from issuer.errors import Refused
 
@@ -20,7 +20,7 @@ _TRANSFER_GAS = 21_000
 _PATIENCE = 15  # seconds for the faucet's transfer to be mined
 
 
-@click.command()
+@click.command(context_settings=SIGNED)
 @click.argument("wallet", type=WALLET)
 @click.argument("to", type=ACCOUNT)
 @click.argument("amount", type=AMOUNT)
@@ -42,7 +42,7 @@ def transfer(session: Session, wallet: str, to: str, amount: int, memo: str | No
     _show(session, {"from": signer.address, "to": recipient, "value": amount, "memo": memo, "transaction": sent})
 
 
-@click.command()
+@click.command(context_settings=SIGNED)
 @click.argument("wallet", type=WALLET)
 @click.argument("amount", type=AMOUNT)
 @answers

@@ -167,12 +167,16 @@ class Issuer:
         return form.output(function, rpc.read(self.node, address, form.call(function, *arguments), place))
 
     def chain_at(self, block: int, holders: Iterable[str]) -> Chain:
-        """What the chain says at a block."""
-        return Chain(
-            supply=self.view("token", "totalSupply", block=block)["0"],
-            redeemed=self.view("token", "redeemed", block=block)["0"],
-            balances={holder: self.view("token", "balanceOf", holder, block=block)["0"] for holder in holders},
-        )
+        """What the chain says at a block. Raises Unreachable if the node has forgotten it, as local ones soon do."""
+        try:
+            return Chain(
+                supply=self.view("token", "totalSupply", block=block)["0"],
+                redeemed=self.view("token", "redeemed", block=block)["0"],
+                balances={holder: self.view("token", "balanceOf", holder, block=block)["0"] for holder in holders},
+            )
+        except NodeError as error:
+            what = f"the node does not have the state of block {block} any more: {error.message}"
+            raise Unreachable(what, "Run `issuer step`, and this again at once.") from error
 
     def anchor(self) -> tuple[int, str] | None:
         """Size and root of the log as the feed on chain has them now; None before the first report."""

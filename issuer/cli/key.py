@@ -1,11 +1,12 @@
 """`issuer key`: the keys of the home."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from issuer import audit
-from issuer.chain import transactions
+from issuer.chain import rpc, transactions
 from issuer.chain.keystore import Job
 from issuer.cli import answer
 from issuer.cli.parameters import answers, asks
@@ -49,11 +50,19 @@ def list_(session: Session) -> None:
 def resume(session: Session, job: str) -> None:
     """Let a halted key sign again, after you have found out who used it."""
 
-    def act(unit: Unit) -> dict[str, Any]:
-        found = transactions.key(unit.connection, job)
-        if found is None or found.halted is None:
-            raise Refused(f"the {job} key is not halted", "See `issuer key list`.")
-        audit.append(unit, "key.resumed", f"key:{found.address}", before={"halted": found.halted})
-        return {"job": job, "address": found.address, "halted": None}
+    def prepare() -> Callable[[Unit], dict[str, Any]]:
+        issuer = session.issuer
+        address = issuer.addresses.address(job)
+        nonce = rpc.nonce(issuer.node, address)
+        return lambda unit: _resume(unit, job, address, nonce)
 
-    session.ask_then("key.resume", {"job": job}, act, lambda: session.issuer.sender.resume(Job(job)))
+    session.ask_prepared("key.resume", {"job": job}, prepare)
+
+
+def _resume(unit: Unit, job: str, address: str, nonce: int) -> dict[str, Any]:
+    found = transactions.key(unit.connection, job)
+    if found is None or found.halted is None:
+        raise Refused(f"the {job} key is not halted", "See `issuer key list`.")
+    transactions.resume(unit, address=address, nonce=nonce)
+    audit.append(unit, "key.resumed", f"key:{address}", before={"halted": found.halted})
+    return {"job": job, "address": address, "next_nonce": max(found.next_nonce, nonce)}

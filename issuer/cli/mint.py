@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from issuer.cli import answer
-from issuer.cli.parameters import ACCOUNT, AMOUNT, NUMBER, answers, asks
+from issuer.cli.parameters import ACCOUNT, AMOUNT, NUMBER, SIGNED, answers, asks
 from issuer.cli.session import Session
 from issuer.money import format_units
 from issuer.operations import mints
@@ -27,7 +27,7 @@ def mint() -> None:
     """
 
 
-@mint.command()
+@mint.command(context_settings=SIGNED)
 @click.argument("amount", type=AMOUNT)
 @click.option("--customer", "customer_id", type=NUMBER, required=True, help="Whose money it is.")
 @click.option("--wallet", type=ACCOUNT, required=True, help="The customer's registered wallet, or a local one's name.")

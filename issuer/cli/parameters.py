@@ -95,6 +95,10 @@ _KEY_TYPE = Read("key", _matching(_KEY, "a key of 1 to 128 printable characters"
 _OPERATOR_TYPE = Read("name", _matching(_OPERATOR, "an operator's name", "Use letters, digits, dots and hyphens."))
 
 
+SIGNED = {"ignore_unknown_options": True}
+"""Context settings of commands with an amount: a negative one is refused as an amount, not taken for an option."""
+
+
 def answers(command: Command) -> Command:
     """A command that shows something: it takes --json, and the session as its first argument."""
     option = click.option("--json", "as_json", is_flag=True, expose_value=False, help="Answer as JSON.")
@@ -105,6 +109,7 @@ def asks(command: Command) -> Command:
     """A command that asks for a change: it also takes --key and --operator."""
     key = click.option(
         "--key",
+        "request_key",
         type=_KEY_TYPE,
         expose_value=False,
         callback=_keep_key,

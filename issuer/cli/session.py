@@ -58,10 +58,11 @@ class Session:
         self._show(*self._carry_out(operation, body, prepare))
 
     def ask_then(self, operation: str, body: Mapping[str, Any], act: "Act", then: Callable[[], object]) -> None:
-        """The same for what ends outside the database; `then` may be done again when the request is repeated."""
-        given = self._carry_out(operation, body, lambda: act)
-        then()
-        self._show(*given)
+        """The same for what ends outside the database, once the request is recorded; a repetition only answers."""
+        key, given = self._carry_out(operation, body, lambda: act)
+        if not given.replayed:
+            then()
+        self._show(key, given)
 
     def _carry_out(self, operation: str, body: Mapping[str, Any], prepare: "Callable[[], Act]") -> "tuple[str, Answer]":
         from issuer.operations import requests
