@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -122,6 +122,22 @@ class IssuerSide:
     def answered(self, number: int, directory: str) -> bool:
         names = self.folder.names(directory)
         return folder.report_name(number) in names or folder.refusal_name(number) in names
+
+
+class Steps(Protocol):
+    def step(self) -> int: ...
+
+
+class Crowded(Folder):
+    """Another process of the same party takes everything after a file is seen here and before it is read."""
+
+    def __init__(self, path: Path, other: Steps) -> None:
+        super().__init__(path)
+        self.other = other
+
+    def read(self, directory: str, name: str) -> bytes:
+        self.other.step()
+        return super().read(directory, name)
 
 
 def _reader(log: list[bytes]) -> merkle.NodeReader:

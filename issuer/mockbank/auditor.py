@@ -9,8 +9,8 @@
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -136,32 +136,28 @@ class Auditor:
         following = reckoning.last_notice(self._database.connection) + 1
         taken = 0
         while (name := names.get(following + taken)) is not None:
-            with self._taking(BANK_TO_AUDITOR, name) as (connection, body):
-                reckoning.add_up(connection, camt.read_notice(body), following + taken, self._reserve)
+            self._take(name, partial(_add_up, following + taken, self._reserve))
             taken += 1
         return taken
 
     def _take_statements(self, names: list[str]) -> int:
         found = sorted(name for name in names if documents.statement_of(name) is not None)
         for name in found:
-            with self._taking(BANK_TO_AUDITOR, name) as (connection, body):
-                reckoning.check_statement(connection, camt.read_statement(body))
+            self._take(name, _check_statement)
         return len(found)
 
-    @contextmanager
-    def _taking(self, directory: str, name: str) -> Iterator[tuple[sqlite3.Connection, bytes]]:
-        """A unit that takes a file; what is wrong with it is kept as a finding."""
-        body = self.home.folder.read(directory, name)
+    def _take(self, name: str, act: Callable[[sqlite3.Connection, bytes], None]) -> None:
+        """Act on one of the bank's files, once; what is wrong with it is kept as a finding."""
+        body = self.home.folder.read(BANK_TO_AUDITOR, name)
         with self._database.unit("auditor.take") as connection:
-            folder.take(connection, directory, name)
+            if not folder.take(connection, BANK_TO_AUDITOR, name):
+                return
             connection.execute("SAVEPOINT document")
             try:
-                yield connection, body
+                act(connection, body)
             except IssuerError as error:
                 connection.execute("ROLLBACK TO document")
-                connection.execute(
-                    "INSERT INTO finding VALUES (?, ?)", (f"{directory}/{name}", f"{name}: {error.what}")
-                )
+                connection.execute("INSERT INTO finding VALUES (?, ?)", (name, f"{name}: {error.what}"))
 
     def _answer(self, key: AttestorKey, name: str, answers: set[str]) -> int:
         """Answer a request that the bank has answered; what the bank refuses needs no second refusal."""
@@ -174,8 +170,8 @@ class Auditor:
         body = self.home.folder.read(ISSUER_TO_AUDITOR, name)
         report_body = self.home.folder.read(BANK_TO_AUDITOR, signed) if signed in answers else None
         with self._database.unit("auditor.attest") as connection:
-            folder.take(connection, ISSUER_TO_AUDITOR, name)
-            self._attest(connection, key, number, body, report_body)
+            if folder.take(connection, ISSUER_TO_AUDITOR, name):
+                self._attest(connection, key, number, body, report_body)
         return 1
 
     def _attest(
@@ -240,6 +236,14 @@ class Auditor:
         attestation.check_later(connection, as_of)
         if as_of > min(self._clock.now(), request.block_time):
             raise AttestationRefused("future", "the bank's report is as of a time that has not come")
+
+
+def _add_up(sequence: int, reserve_account: str, connection: sqlite3.Connection, body: bytes) -> None:
+    reckoning.add_up(connection, camt.read_notice(body), sequence, reserve_account)
+
+
+def _check_statement(connection: sqlite3.Connection, body: bytes) -> None:
+    reckoning.check_statement(connection, camt.read_statement(body))
 
 
 def _number(name: str) -> int:

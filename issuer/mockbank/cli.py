@@ -296,6 +296,11 @@ def run_command(arguments: list[str]) -> int:
         return _INTERRUPTED
     except OSError as error:
         return _refuse("unreachable", str(error), "Check the file it names, then try again.", as_json)
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        do = "This is a defect of the program; PYTHONDEVMODE=1 shows all of it."
+        return _refuse("defect", f"{type(error).__name__}: {error}", do, as_json)
     return 0
 
 

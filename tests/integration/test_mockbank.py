@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from issuer.messages.report import recover
 from issuer.mockbank.auditor import Auditor
 from issuer.mockbank.bank import COLLECTION, OPERATING, RESERVE, Bank
 from issuer.money import MAX_UNITS
-from tests.bank_folder import CUSTOMER, ROUTES, IssuerSide, order, redeem
+from tests.bank_folder import CUSTOMER, ROUTES, Crowded, IssuerSide, order, redeem
 from tests.clock import START, ManualClock
 
 PASSPHRASE = "correct horse battery staple"
@@ -176,6 +177,17 @@ def test_a_file_under_another_name_than_its_order_is_refused(bank: Bank, issuer:
     bank.step()
     assert (issuer.status("Q").code, issuer.status("M-1").state) == ("FF01", PaymentState.SETTLED)
     assert balances(bank)[RESERVE] == 500
+
+
+def test_two_processes_of_the_bank_book_an_order_once(
+    bank: Bank, issuer: IssuerSide, clock: ManualClock, tmp_path: Path
+) -> None:
+    issuer.send(order("B-1", OrderKind.BUFFER, 100), order("B-2", OrderKind.BUFFER, 200))
+    with Bank.open(tmp_path / "bank", clock, PASSPHRASE) as other:
+        bank.home = replace(bank.home, folder=Crowded(issuer.path, other))
+        bank.step()
+    assert [issuer.status(name).state for name in ("B-1", "B-2")] == [PaymentState.SETTLED] * 2
+    assert balances(bank)[RESERVE] == 300
 
 
 @pytest.mark.parametrize("body", [b"", b"<x/>", b"\x00\xff", b"<!DOCTYPE a><a/>", b"<a>" + b"\xc2\x85" * 2_000])

@@ -9,13 +9,13 @@ import pytest
 from eth_account import Account
 
 from issuer.messages import folder, report
-from issuer.messages.camt import read_notice, write_notice
+from issuer.messages.camt import read_notice, read_statement, write_notice, write_statement
 from issuer.messages.pain import OrderKind
 from issuer.messages.report import SignedReport
 from issuer.mockbank.auditor import Auditor
 from issuer.mockbank.bank import Bank
 from issuer.tlog import checkpoint, merkle
-from tests.bank_folder import CHAIN, CUSTOMER, FEED, TOKEN, IssuerSide, order, redeem, signer
+from tests.bank_folder import CHAIN, CUSTOMER, FEED, TOKEN, Crowded, IssuerSide, order, redeem, signer
 from tests.clock import ManualClock
 
 PASSPHRASE = "correct horse battery staple"
@@ -370,6 +370,29 @@ def test_an_entry_left_out_of_a_statement_is_found(
         "camt.053-00000001.xml: entry BK-EXTRA was noticed and is in no statement",
         "camt.053-00000002.xml: statement 1 is missing",
     ]
+
+
+def test_a_statement_that_does_not_continue_the_last_is_found(bank: Bank, auditor: Auditor, issuer: IssuerSide) -> None:
+    bank.statement()
+    path = issuer.path / folder.BANK_TO_AUDITOR / folder.statement_name(2)
+    statement = read_statement(path.read_bytes())
+    raised = replace(statement, opening_fen=statement.opening_fen + 1, closing_fen=statement.closing_fen + 1)
+    path.write_bytes(write_statement(raised))
+    auditor.step()
+    assert auditor.findings() == ["camt.053-00000002.xml: the opening balance is not the last closing balance"]
+
+
+def test_two_processes_of_the_auditor_sign_once(
+    bank: Bank, auditor: Auditor, issuer: IssuerSide, clock: ManualClock, tmp_path: Path
+) -> None:
+    issuer.request(1, 0, clock.now())
+    bank.statement()
+    bank.step()
+    with Auditor.open(tmp_path / "auditor", clock, PASSPHRASE) as other:
+        auditor.home = replace(auditor.home, folder=Crowded(issuer.path, other))
+        auditor.step()
+    assert auditor.findings() == []
+    assert issuer.report(1, AUDITOR).report == issuer.report(1).report
 
 
 def test_an_auditor_that_starts_late_catches_up(
