@@ -1,7 +1,9 @@
 """The local chain: Anvil from npm, its state kept in the home and opened again with the same genesis and finality.
 
-Anvil writes its state file in place, so a kill while it writes leaves half of one. A copy is therefore kept beside it,
-replaced only by a state that reads whole, and the chain reopens from whichever of the two is the newer whole one.
+Two things that Anvil 1.7 does are mended here. It writes its state file in place, so a kill while it writes leaves half
+of one: a copy is kept beside it, replaced only by a state that reads whole. And with every start it adds a genesis
+block of its own to the one it loads, in no order, so that a later start takes either: the state is opened with the
+first one alone.
 """
 
 import json
@@ -32,6 +34,7 @@ FAUCET_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae78
 """The first account of Foundry's published test mnemonic: rich on every local chain, worthless anywhere else."""
 
 _START_SECONDS = 30
+_STOP_SECONDS = 30
 
 
 class Anvil:
@@ -42,10 +45,14 @@ class Anvil:
         self.url = f"http://127.0.0.1:{port}"
 
     def stop(self) -> None:
-        """End it cleanly, so that it writes its state; returns when it has."""
+        """End it cleanly, so that it writes its state; returns when it has, and kills it if it does not."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        self.process.wait()
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 class HomeChain:
@@ -78,11 +85,21 @@ class HomeChain:
             self._saved = written
 
     def _restore(self) -> None:
-        if self._state.exists() and is_whole(self._state.read_bytes()):
-            return
+        """Put the newest whole state where Anvil reads it; none if there is none yet."""
+        for path in (self._state, self._copy):
+            if path.exists() and is_whole(body := path.read_bytes()):
+                replace(self._state, with_one_genesis(body))
+                return
         self._state.unlink(missing_ok=True)
-        if self._copy.exists():
-            replace(self._state, self._copy.read_bytes())
+
+
+def with_one_genesis(body: bytes) -> bytes:
+    """A state without the genesis blocks that later starts have added: the chain's own is the oldest."""
+    state = json.loads(body)
+    found = [block for block in state["blocks"] if int(block["header"]["number"], 16) == 0]
+    first = min(found, key=lambda block: int(block["header"]["timestamp"], 16))
+    state["blocks"] = [block for block in state["blocks"] if block is first or block not in found]
+    return json.dumps(state).encode()
 
 
 def is_whole(body: bytes) -> bool:

@@ -108,13 +108,6 @@ class Sender:
         rpc.broadcast(self._node, signed.raw)
         return signed.hash
 
-    def resume(self, role: Job) -> None:
-        """Let a halted key sign again, after the chain's own count of its transactions. An operator's act."""
-        address = self._signers.address(role)
-        nonce = rpc.nonce(self._node, address)
-        with self._store.unit("resume a key") as unit:
-            transactions.resume(unit, address=address, nonce=nonce)
-
     # -- new transactions
 
     def _serve(self, job: Job, wanted: Sequence[Intent]) -> int:

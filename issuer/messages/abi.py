@@ -181,8 +181,15 @@ def _native(item: Parameter, value: Any) -> Any:
     if item.components:
         return tuple(_native(part, value[part.name]) for part in item.components)
     if item.type.startswith("bytes"):
-        return bytes.fromhex(value.removeprefix("0x"))
+        return _raw(item.type, bytes.fromhex(value.removeprefix("0x")))
     return value
+
+
+def _raw(type_: str, raw: bytes) -> bytes:
+    # eth_abi would fill a short one up with zeros.
+    if type_ != "bytes" and len(raw) != int(type_[5:]):
+        raise ValueError(f"{len(raw)} bytes are not a {type_}")
+    return raw
 
 
 def _plain(item: Parameter, value: Any) -> Any:

@@ -113,3 +113,29 @@ def test_the_same_chain_id_with_another_genesis_is_refused(node: HttpNode) -> No
 def test_a_url_of_no_node_is_refused(url: str) -> None:
     with pytest.raises(Misconfigured):
         HttpNode(url)
+
+
+@pytest.mark.parametrize(
+    "reverted",
+    [
+        {"returnData": "0xdeadbeef", "error": {"code": -3200, "message": "execution failed"}},
+        {"returnData": "0x", "error": {"code": 3, "message": "execution reverted", "data": "0xdeadbeef"}},
+    ],
+    ids=["anvil", "geth"],
+)
+def test_reverted_bytes_are_found_where_a_node_puts_them(
+    gate: Proxy, node: HttpNode, reverted: dict[str, object]
+) -> None:
+    calls = [{"status": "0x0", "gasUsed": "0x5208", **reverted}]
+    gate.intercepts["eth_simulateV1"] = proxy.result([{"calls": calls}])
+    call = rpc.Call(sender="0x" + "11" * 20, target="0x" + "22" * 20, data="0x")
+    (found,) = rpc.simulate(node, [call], "latest")
+    assert (found.succeeded, found.data, found.gas_used) == (False, "0xdeadbeef", 21_000)
+
+
+@pytest.mark.parametrize("answer", [None, [], [{}], [{"calls": []}], [{"calls": [{"status": "0x1"}]}], "0x"])
+def test_half_a_simulation_is_no_answer(gate: Proxy, node: HttpNode, answer: object) -> None:
+    gate.intercepts["eth_simulateV1"] = proxy.result(answer)
+    call = rpc.Call(sender="0x" + "11" * 20, target="0x" + "22" * 20, data="0x")
+    with pytest.raises(Unreachable):
+        rpc.simulate(node, [call], "latest")

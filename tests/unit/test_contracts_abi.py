@@ -4,6 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
+from hexbytes import HexBytes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from web3 import Web3
+from web3._utils.events import get_event_data
 
 from issuer.chain.compiler import CHECKOUT, Compilation, compile_contracts
 from issuer.chain.wiring import CONTRACT_FILES, Table
@@ -103,3 +109,39 @@ def test_no_marker_role_is_granted_by_the_bootstrap(table: Table) -> None:
 def test_a_declaration_parses_to_its_signature() -> None:
     item = Item.parse("f((address a, (uint8 b)[] c)[] d, bytes4[] e) returns (bool)")
     assert item.signature == "f((address,(uint8)[])[],bytes4[])"
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_logs_decode_as_web3_decodes_them(compilation: Compilation, source: st.DataObject) -> None:
+    contract = source.draw(st.sampled_from(list(contracts.CONTRACTS.values())))
+    item = source.draw(st.sampled_from(list(contract.events.values())))
+    values = {parameter.name: source.draw(_value(parameter.type)) for parameter in item.inputs}
+    topics = [item.topic] + ["0x" + encode([one.type], [values[one.name]]).hex() for one in item.inputs if one.indexed]
+    plain = [one for one in item.inputs if not one.indexed]
+    data = "0x" + encode([one.type for one in plain], [values[one.name] for one in plain]).hex()
+    (entry,) = (one for one in entries(compilation, NAMES[contract.name], "event") if one["name"] == item.name)
+    log: Any = {"address": "0x" + "11" * 20, "topics": [HexBytes(topic) for topic in topics], "data": HexBytes(data)}
+    log |= {"blockHash": HexBytes(bytes(32)), "transactionHash": HexBytes(bytes(32))}
+    log |= {"blockNumber": 0, "logIndex": 0, "transactionIndex": 0}
+    theirs = get_event_data(Web3().codec, entry, log)["args"]
+    ours_ = item.decode_log(topics, data)
+    assert ours_ == {name.removesuffix("_"): _plain(value) for name, value in theirs.items()}
+
+
+def _value(type_: str) -> st.SearchStrategy[Any]:
+    if type_ == "address":
+        return st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex())
+    if type_ == "bool":
+        return st.booleans()
+    if type_ == "string":
+        return st.text(max_size=40)
+    if type_ == "bytes":
+        return st.binary(max_size=100)
+    if type_.startswith("bytes"):
+        return st.binary(min_size=int(type_[5:]), max_size=int(type_[5:]))
+    return st.integers(0, 2 ** int(type_.removeprefix("uint")) - 1)
+
+
+def _plain(value: Any) -> Any:
+    return "0x" + value.hex() if isinstance(value, bytes) else value
