@@ -8,7 +8,7 @@ def replace(path: Path, body: bytes, *, mode: int = 0o644) -> None:
     """Make a file hold exactly these bytes, synced to disk together with its name; folders are made as needed."""
     _make(path.parent)
     part = path.with_name(f".{path.name}.part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
