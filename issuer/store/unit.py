@@ -103,7 +103,8 @@ def _note_write(connection: Connection, _cursor: Any, _text: str, _values: Any, 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # SQLAlchemy's own BEGIN below replaces the driver's deferred one.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    # What is erased is overwritten, so that a salt does not live on in a free page.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
