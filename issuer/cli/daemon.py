@@ -3,6 +3,7 @@
 from collections import Counter
 
 import click
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from issuer.audit import trail
 from issuer.cli import answer
@@ -50,10 +51,10 @@ def run() -> None:
             done = service.step()
         except (BrokenInvariant, Misconfigured):
             raise
-        except IssuerError as error:
-            if error.what != trouble:
-                _say(issuer, f"waits: {error.what} {error.do}")
-            trouble = error.what
+        except (IssuerError, OperationalError, InterfaceError) as error:
+            if str(error) != trouble:
+                _say(issuer, f"waits: {error}")
+            trouble = str(error)
             ending.wait(_PATIENCE)
             continue
         trouble = ""

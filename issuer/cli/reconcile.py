@@ -33,8 +33,9 @@ def reconcile(session: Session) -> None:
         journal.verify(connection)
         books = reconciliation.read(connection, accounts)
     lines = reconciliation.compare(books, issuer.chain_at(books.block, books.holdings))
-    _show(session, books, lines)
     broken = [line for line in lines if line.difference]
+    if not (broken and session.as_json):
+        _show(session, books, lines)
     if broken:
         found = "; ".join(f"{line.what}: off by {format_units(line.difference)} CNH" for line in broken)
         raise Unreconciled(f"{len(broken)} of {len(lines)} comparisons differ: {found}")
