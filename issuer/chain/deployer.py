@@ -22,7 +22,7 @@ from issuer.chain.deployment import Deployment, load
 from issuer.chain.keystore import Job
 from issuer.chain.network import Network
 from issuer.chain.node import Node
-from issuer.chain.rpc import Block, Call
+from issuer.chain.rpc import Block, Call, Result
 from issuer.chain.signer import Keys, LocalSigner, Signer
 from issuer.chain.wiring import Limit, Table
 from issuer.errors import Refused, Unreachable
@@ -163,6 +163,11 @@ class Deployer:
         return self._describe()
 
     def _send(self, missing: list[str]) -> None:
+        if rpc.code(self._node, create2.FACTORY) == "0x":
+            raise Refused(
+                f"this chain has no deployment factory at {create2.FACTORY}",
+                "Use a testnet that has it; every large one does.",
+            )
         steps = list(self._steps(missing))
         offered = fees.suggest(self._node, MAX_FEE)
         head = rpc.head(self._node)
@@ -197,7 +202,15 @@ class Deployer:
         deployer = self._keys.address(Job.DEPLOYER)
         wanted = [Call(sender=deployer, target=step.target, data=step.data) for step in steps if step.data != "0x"]
         used = iter(rpc.simulate(self._node, wanted, head.number) if wanted else [])
-        return [TRANSFER_GAS if step.data == "0x" else _limit(step, next(used)) for step in steps]
+        return [TRANSFER_GAS if step.data == "0x" else self._limit(step, next(used)) for step in steps]
+
+    def _limit(self, step: Step, result: Result) -> int:
+        if not result.succeeded:
+            error, arguments = contracts.decode_error(result.data)
+            raise Refused(f"the step {step.name} would fail: {error}{tuple(arguments.values())}")
+        if step.target == create2.FACTORY and result.data != self.addresses[step.name].lower():
+            raise Unreachable(f"the node says that the factory would put {step.name} at {result.data}")
+        return result.gas_used * 3 // 2 + 30_000
 
     def _sign(self, signer: Signer, steps: list[Step], gas: list[int], offered: fees.Fees, head: Block) -> None:
         nonce = rpc.nonce(self._node, signer.address)
@@ -393,12 +406,3 @@ def _equal(name: str, found: Any, wanted: Any) -> Item:
     if found == wanted:
         return Item(name=name, state=State.EXISTS, detail=str(found))
     return Item(name=name, state=State.DIFFERS, detail=f"{found} on chain, {wanted} wanted")
-
-
-def _limit(step: Step, result: rpc.Result) -> int:
-    if not result.succeeded:
-        error, arguments = contracts.decode_error(result.data)
-        raise Refused(f"the step {step.name} would fail: {error}{tuple(arguments.values())}")
-    if step.target == create2.FACTORY and not int(result.data, 16):
-        raise Unreachable(f"the deployment factory did not make {step.name}")
-    return result.gas_used * 3 // 2 + 30_000

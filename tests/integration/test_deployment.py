@@ -8,13 +8,14 @@ import pytest
 
 from issuer import crash
 from issuer.chain import create2, rpc
-from issuer.chain.deployer import FUNDED, Item, State
+from issuer.chain.deployer import FUNDED, State
+from issuer.chain.deployer import Item as Line
 from issuer.chain.deployment import load
 from issuer.chain.keystore import Job, Keystore
 from issuer.chain.node import HttpNode
 from issuer.chain.wiring import Limit
 from issuer.errors import Misconfigured, Refused
-from issuer.messages.abi import keccak
+from issuer.messages.abi import Item, keccak
 from issuer.messages.contracts import AUTHORITY
 from tests import proxy, sandbox
 from tests.anvil import ETHER, TestChain
@@ -35,11 +36,11 @@ def node(gate: Proxy) -> Iterator[HttpNode]:
     found.close()
 
 
-def states(plan: list[Item]) -> dict[str, State]:
+def states(plan: list[Line]) -> dict[str, State]:
     return {item.name: item.state for item in plan}
 
 
-def differing(plan: list[Item]) -> set[str]:
+def differing(plan: list[Line]) -> set[str]:
     return {item.name for item in plan if item.state is not State.EXISTS}
 
 
@@ -184,6 +185,30 @@ def test_a_step_that_would_fail_is_named_and_not_sent(gate: Proxy, node: HttpNod
     with pytest.raises(Refused, match=r"wiring would fail: InvalidQuorum\(1, 2\)"):
         sandbox.deployer(node, tmp_path, wanted).advance()
     assert "eth_sendRawTransaction" not in gate.methods
+
+
+def test_a_chain_without_the_factory_is_refused(anvil: TestChain, node: HttpNode, tmp_path: Path) -> None:
+    anvil.ask("anvil_setCode", create2.FACTORY, "0x")
+    with pytest.raises(Refused, match="no deployment factory"):
+        sandbox.deployer(node, tmp_path).advance()
+
+
+def test_a_grant_that_takes_effect_later_is_pending(anvil: TestChain, node: HttpNode, tmp_path: Path) -> None:
+    deployment = sandbox.deployer(node, tmp_path).run(anvil.mine)
+    registrar, admin = deployment.keys[Job.REGISTRAR], deployment.keys[Job.ADMIN]
+    anvil.ask("anvil_impersonateAccount", admin)
+    for declaration in (
+        "revokeRole(uint64 role, address account)",
+        "grantRole(uint64 role, address account, uint32 d)",
+    ):
+        item = Item.parse(declaration)
+        data = item.encode(*(2, registrar, 0)[: len(item.inputs)])
+        anvil.ask("eth_sendTransaction", {"from": admin, "to": deployment.authority, "data": data})
+        anvil.mine()
+    found = states(sandbox.deployer(node, tmp_path).plan())
+    assert found["role REGISTRAR"] is State.PENDING
+    anvil.mine_at(rpc.head(node).timestamp + sandbox.DELAY)
+    assert states(sandbox.deployer(node, tmp_path).plan())["role REGISTRAR"] is State.EXISTS
 
 
 def test_a_missing_record_is_said_plainly(tmp_path: Path) -> None:
