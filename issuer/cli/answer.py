@@ -59,7 +59,7 @@ def record(row: Mapping[str, Any], *, as_json: bool) -> None:
     for name, value in _flat(shown):
         if value is not None:
             grid.add_row(name.replace("_", " "), _cell(name, value))
-    _print(grid)
+    _print(grid, uncut=True)
 
 
 def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str], *, empty: str, as_json: bool) -> None:
@@ -75,12 +75,6 @@ def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str], *, empty: s
 
 def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def console() -> Console:
-    """Where tables go: as wide as a terminal is, and uncut where there is none."""
-    found = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=_ANY_WIDTH)
 
 
 def _present(name: str, value: Any) -> tuple[str, Any]:
@@ -133,11 +127,11 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _print(table: Table) -> None:
-    found = console()
-    if found.is_terminal:
-        found.print(table)
-        return
+def _print(table: Table, *, uncut: bool = False) -> None:
+    """As wide as the terminal is; as wide as it takes where there is none, or for what is to be copied."""
+    found = Console(highlight=False, markup=False)
+    if uncut or not found.is_terminal:
+        found = Console(highlight=False, markup=False, width=_ANY_WIDTH)
     with found.capture() as captured:
         found.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

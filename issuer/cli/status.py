@@ -4,7 +4,6 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.text import Text
 from sqlalchemy import Connection
 
 from issuer.cli import answer
@@ -95,4 +94,4 @@ def _show_age(issuer: Issuer, position: Position) -> None:
 
 
 def _say(text: str) -> None:
-    answer.console().print(Text(text, style=answer.ATTENTION))
+    click.secho(text, fg=answer.ATTENTION)

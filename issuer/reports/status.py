@@ -224,10 +224,10 @@ def _transactions(connection: Connection, now: int) -> Iterable[Wait]:
 
 def _counted(connection: Connection, now: int) -> Iterable[Wait]:
     """Rows that any running service would have dealt with by its next step."""
-    for what, condition in (
-        ("records", select(func.count()).where(audit_record.c.place.is_(None))),
-        ("facts", select(func.count()).where(fact.c.state == FactState.NEW)),
+    for what, why, condition in (
+        ("the log", "{} records to be sealed", select(func.count()).where(audit_record.c.place.is_(None))),
+        ("the intake", "{} facts to be taken", select(func.count()).where(fact.c.state == FactState.NEW)),
     ):
         count = connection.execute(condition).scalar_one()
         if count:
-            yield Wait(what=f"{count} {what}", why="the service to take them", since=now, do="issuer run")
+            yield Wait(what=what, why=why.format(count), since=now, do="issuer run")

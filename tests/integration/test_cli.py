@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
 import pytest
 from sqlalchemy import select, update
 
@@ -336,7 +337,26 @@ def test_a_database_that_is_none_is_refused_without_a_traceback(home: Path, shel
     assert (status, code) == (1, "unreachable")
 
 
+def test_a_database_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert shell.error("customer", "list") == (1, "unreachable")
+
+
 # -- init
+
+
+def test_a_home_may_keep_its_database_on_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell, postgresql: str
+) -> None:
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE command_line")
+    _set(monkeypatch, tmp_path, tmp_path / "server")
+    monkeypatch.setenv("DATABASE_URL", postgresql.replace("/postgres?", "/command_line?"))
+    shell.answer("init")
+    monkeypatch.delenv("DATABASE_URL")
+    shell.answer("customer", "add", "A", "--jurisdiction", "HK", "--account", "388000000001")
+    assert not (tmp_path / "server/issuer.db").exists()
+    assert shell.answer("customer", "show", "1")["name"] == "A"
 
 
 def test_init_makes_a_home_once_and_prints_no_secret(
