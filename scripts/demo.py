@@ -297,6 +297,9 @@ def main() -> int:
         start_everything(stage)
         for act in (onboard, mint, pay_and_redeem, close_the_day, show_refusals):
             act(stage)
+        stage.until(
+            lambda: not issuer("status", shown=False)["waits"], "every record is sealed in the log; nothing waits"
+        )
         show_the_end()
     except IssuerError as error:
         print(f"error[{error.code}]: {error.what}\n{error.do}", file=sys.stderr)
