@@ -19,6 +19,7 @@ from sqlalchemy import Table, update
 from issuer import cli
 from issuer.chain import rpc
 from issuer.chain.node import HttpNode
+from issuer.messages.abi import checksum
 from issuer.settings import Settings
 from issuer.store import tables
 from tests import anvil as chains
@@ -301,6 +302,22 @@ def test_a_waiting_act_can_be_cancelled(cycle: World, shell: Shell) -> None:
     act = next(act for act in shell.answer("act", "list") if act["state"] == "proposed")
     assert (act["function"], act["arguments"]["capacity"]) == ("raise", "30000000.000000")
     shell.answer("act", "cancel", act["act_id"], "--case", "l/3")
+
+
+SAYS_YES = "0x631626ba7e60e01b60005260206000f3"
+"""Code that answers every call with the selector of isValidSignature(bytes32,bytes), as ERC-1271 says yes."""
+
+
+@pytest.mark.parametrize(("code", "proven"), [("0x", False), ("0x60006000fd", False), (SAYS_YES, True)])
+def test_a_wallet_that_is_a_contract_proves_itself(cycle: World, shell: Shell, code: str, proven: bool) -> None:
+    address = checksum(f"0x{len(code):040x}")
+    cycle.chain.ask("anvil_setCode", address, code)
+    shell.answer("wallet", "challenge", address, "--customer", "1")
+    command = ("wallet", "register", address, "--sign-with", "a")
+    if proven:
+        assert shell.answer(*command)["state"] == "registered"
+    else:
+        assert shell.error(*command)[0] == "refused"
 
 
 def test_a_halted_key_is_resumed_by_a_person(cycle: World, shell: Shell) -> None:
