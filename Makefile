@@ -27,6 +27,7 @@ check: install  ## the floors, the style and the types
 	@$(BIN)/mypy
 
 lock: install  ## write the locks again after a change of the dependencies
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
 
