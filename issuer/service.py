@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from issuer.audit.integrator import Integrator
+from issuer.errors import Unreachable
 from issuer.operations import batches, deposits, intake, mints, powers, redemptions, reserve
 from issuer.operations.policy import Policy
 from issuer.store.unit import Store, Unit
@@ -35,12 +36,19 @@ class Service:
     senders: tuple[Sender, ...]  # the bank's outbox, the chain's sender
 
     def step(self) -> int:
-        """Do everything that can be done now; how many things were done, zero when all waits for the world."""
-        done = sum(source.collect() for source in self.sources)
+        """Do everything that can be done now; how many things were done, zero when all waits for the world.
+
+        A door that does not answer stops no other: its Unreachable is raised when all else is done.
+        """
+        silent: list[Unreachable] = []
+        done = sum(_attempt(source.collect, silent) for source in self.sources)
         done += intake.take(self.store, self.policy)
         done += sum(self._advance(name, act) for name, act in self._acts())
         done += self.integrator.run()
-        return done + sum(sender.send() for sender in self.senders)
+        done += sum(_attempt(sender.send, silent) for sender in self.senders)
+        if silent:
+            raise silent[0]
+        return done
 
     def _acts(self) -> tuple[tuple[str, Callable[[Unit], int]], ...]:
         policy = self.policy
@@ -60,3 +68,11 @@ class Service:
     def _advance(self, name: str, act: Callable[[Unit], int]) -> int:
         with self.store.unit(name) as unit:
             return act(unit)
+
+
+def _attempt(act: Callable[[], int], silent: list[Unreachable]) -> int:
+    try:
+        return act()
+    except Unreachable as error:
+        silent.append(error)
+        return 0

@@ -21,13 +21,14 @@ OUTSTANDING = "tokens:outstanding"
 REDEMPTIONS = "redemptions:payable"
 REFUNDS = "refunds:payable"  # on its way back to a customer or a sender
 BUFFER = "issuer:buffer"  # the issuer's own money in the reserve
+CUSTOMER = "customer:"  # followed by the customer's number
 
 _ASSETS = {COLLECTION, RESERVE, TRANSIT, UNEXPLAINED_DEBITS}
 
 
 def customer(customer_id: int) -> str:
     """The account of what one customer has paid in and not yet minted or taken back."""
-    return f"customer:{customer_id}"
+    return f"{CUSTOMER}{customer_id}"
 
 
 def kind(name: str) -> Kind:

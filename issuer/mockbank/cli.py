@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from dotenv import load_dotenv
 
 from issuer.errors import InvalidInput, IssuerError, Misconfigured
 from issuer.money import format_fen, format_units, parse_fen
@@ -282,6 +283,8 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Carry out one command line; its exit status. Errors are printed, never raised."""
     as_json = "--json" in arguments
+    # The issuer reads its settings there too, so that both find the same bank folder.
+    load_dotenv(Path(".env"))
     try:
         cli.main(arguments, prog_name="mockbank", standalone_mode=False)
     except click.UsageError as error:

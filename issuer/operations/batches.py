@@ -28,6 +28,9 @@ from issuer.tlog import merkle
 RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20InvalidReceiver"})
 """Errors of the contract that only end when the order does; every other refusal means wait, or look."""
 
+PAUSE = 5
+"""Seconds before a mint that the contract would refuse is tried again."""
+
 
 # -- one step of the service
 
@@ -174,9 +177,9 @@ def refused(unit: Unit, fact: Fact) -> None:
         wait(unit, row.reference)
 
 
-def wait(unit: Unit, reference: str, seconds: int = 5) -> None:
+def wait(unit: Unit, reference: str) -> None:
     """Leave a batch as it is for a moment; the next intent reads the chain's numbers again."""
-    statement = update(batch).where(batch.c.reference == reference).values(not_before=unit.now + seconds)
+    statement = update(batch).where(batch.c.reference == reference).values(not_before=unit.now + PAUSE)
     unit.connection.execute(statement)
 
 

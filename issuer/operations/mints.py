@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Text, cast, insert, literal, select
 
 from issuer import audit
 from issuer.audit.record import canonical
@@ -19,7 +19,7 @@ from issuer.operations.locks import Scope
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
 from issuer.store.states import BatchState, OrderState, WalletState
-from issuer.store.tables import batch, mint_order, wallet
+from issuer.store.tables import account, batch, mint_order, wallet
 from issuer.store.unit import Unit
 
 # -- asked for by people
@@ -77,8 +77,7 @@ def reserve(unit: Unit, limit: int = 1000) -> int:
     free: dict[int, int] = {}
     taken = []
     for row in _ready(unit.connection, limit):
-        account = chart.customer(row.customer_id)
-        free.setdefault(row.customer_id, journal.balance(unit.connection, account))
+        free.setdefault(row.customer_id, journal.balance(unit.connection, chart.customer(row.customer_id)))
         if free[row.customer_id] >= row.value:
             free[row.customer_id] -= row.value
             taken.append(row)
@@ -121,9 +120,12 @@ def _decide(unit: Unit, row: dict[str, Any], state: OrderState, action: str) -> 
 
 
 def _ready(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+    """Approved orders to verified wallets whose customers have at least that much, oldest first."""
+    owner = literal(chart.CUSTOMER) + cast(mint_order.c.customer_id, Text)
     statement = (
         select(mint_order)
         .join(wallet, wallet.c.address == mint_order.c.wallet)
+        .join(account, (account.c.name == owner) & (account.c.balance >= mint_order.c.value))
         .where(mint_order.c.state == OrderState.APPROVED, wallet.c.state == WalletState.VERIFIED)
         .order_by(mint_order.c.id)
         .limit(limit)

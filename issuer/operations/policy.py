@@ -13,4 +13,3 @@ class Policy:
     batch_limit: int = 100  # orders in one mint
     challenge_seconds: int = 24 * 3600  # a wallet's challenge lives this long
     report_refresh: int = 12 * 3600  # seconds; a report lives 24 hours on chain
-    retry_seconds: int = 5  # before a mint that the contract would refuse is tried again

@@ -22,6 +22,9 @@ from issuer.store.unit import Unit
 TOO_EARLY = "too-early"
 """The bank's refusal of a report whose as-of time would not be later than the last one's."""
 
+PAUSE = 5
+"""Seconds after a refused report was asked for before another one is."""
+
 
 def request(unit: Unit) -> dict[str, Any]:
     """Ask bank and auditor for a report that anchors the log as it is published now.
@@ -146,6 +149,8 @@ def _asked(connection: Connection, anchor: Row[Any]) -> dict[str, Any]:
 def _due(unit: Unit, policy: Policy) -> bool:
     if locks.locked(unit.connection, Scope.MINTING) or _in_state(unit.connection, ReportState.REQUESTED) is not None:
         return False
+    if unit.now - _last_refused(unit.connection) < PAUSE:
+        return False
     last = latest(unit.connection)
     aged = last is None or unit.now - last["as_of"] >= policy.report_refresh
     return aged or batches.report_wanted(unit.connection)
@@ -188,6 +193,12 @@ def _block_time(connection: Connection) -> int:
 
 def _last_number(connection: Connection) -> int:
     return connection.execute(select(func.max(report.c.number))).scalar() or 0
+
+
+def _last_refused(connection: Connection) -> int:
+    """When the last refused report was asked for."""
+    refused_ = select(func.max(report.c.at)).where(report.c.state == ReportState.REFUSED)
+    return connection.execute(refused_).scalar() or 0
 
 
 def _in_state(connection: Connection, state: ReportState) -> Row[Any] | None:

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from issuer import audit
+from issuer.money import format_fen
 from issuer.operations import locks
 from issuer.operations.locks import Scope
 from issuer.store import facts
@@ -20,7 +21,7 @@ def take(unit: Unit, fact: Fact) -> None:
     problem = _problem(unit.connection, told)
     values = {name: told[name] for name in ("account", "sequence", "opening_fen", "closing_fen", "until")}
     unit.connection.execute(insert(statement).values(**values, fact_id=fact.id))
-    after = {"account": told["account"], "sequence": told["sequence"], "closing_fen": told["closing_fen"]}
+    after = {"account": told["account"], "sequence": told["sequence"], "closing": format_fen(told["closing_fen"])}
     audit.append(unit, "statement.taken", f"statement:{told['account']}:{told['sequence']}", after=after)
     if problem:
         reason = f"statement {told['sequence']} of {told['account']}: {problem}"

@@ -426,3 +426,25 @@ def test_tokens_are_minted_only_to_the_customers_own_wallet(desk: Desk, alice: i
         desk.act(mints.request, POLICY, customer_id=alice, wallet=BOB, value=UNITS)
     with pytest.raises(NotFound):
         desk.act(mints.request, POLICY, customer_id=99, wallet=ALICE, value=UNITS)
+
+
+def test_a_late_refusal_locks_and_frees_nothing(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.book(out)
+    desk.status(out, code="AM04")
+    assert codes(desk) == {"late-refusal"}
+    assert desk.payouts(PayoutKind.REDEEM)[0].state is PayoutState.PAID
+
+
+def test_a_refusal_after_acceptance_frees_the_cause(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.status(out)
+    desk.status(out, code="AC04")
+    desk.act(locks.clear, lock_id=1)
+    assert desk.act(redemptions.instruct, POLICY) == 1
