@@ -3,14 +3,17 @@
 An answer that cannot be read is no answer: it raises Unreachable, and nothing is decided from it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from issuer import crash
 from issuer.chain.node import Node, NodeError, data_text
-from issuer.errors import Unreachable
+from issuer.errors import InvalidInput, Unreachable
 from issuer.messages.abi import checksum
+
+_HASH_LENGTH = 2 + 64
 
 Place = int | str
 """A block by number, by hash, or by tag (``latest``, ``finalized``)."""
@@ -84,28 +87,24 @@ def senders(node: Node, number: int) -> tuple[Block, list[tuple[str, int, str]]]
     answer = _raw_block(node, number, full=True)
     if answer is None:
         return None
-    try:
+    with _reading("a block's transactions"):
         found = [(checksum(item["from"]), _number(item["nonce"]), item["hash"]) for item in answer["transactions"]]
-    except (KeyError, TypeError) as error:
-        raise _nonsense("a block's transactions") from error
     return _block(answer), found
 
 
 def receipt(node: Node, transaction: str) -> Receipt | None:
     """The receipt of a mined transaction; None says nothing, because a node may lag behind itself."""
     answer = node.call("eth_getTransactionReceipt", [transaction])
-    if answer is None or answer.get("blockHash") is None:
-        return None
-    try:
+    with _reading("a receipt"):
+        if answer is None or answer["blockHash"] is None:
+            return None
         return Receipt(
-            transaction=answer["transactionHash"],
+            transaction=_hash(answer["transactionHash"]),
             block_number=_number(answer["blockNumber"]),
-            block_hash=answer["blockHash"],
+            block_hash=_hash(answer["blockHash"]),
             succeeded=_number(answer["status"]) == 1,
             gas_used=_number(answer["gasUsed"]),
         )
-    except (KeyError, TypeError) as error:
-        raise _nonsense("a receipt") from error
 
 
 def nonce(node: Node, address: str, place: Place = "latest") -> int:
@@ -127,10 +126,10 @@ def logs(node: Node, addresses: Sequence[str], first: int, last: int) -> list[Lo
     """The logs of these contracts in blocks first to last, in the chain's order."""
     wanted = {"address": list(addresses), "fromBlock": hex(first), "toBlock": hex(last)}
     answer = node.call("eth_getLogs", [wanted])
-    try:
+    if not isinstance(answer, list):
+        raise _nonsense("logs")
+    with _reading("logs"):
         found = [_log(item) for item in answer if not item.get("removed")]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _nonsense("logs") from error
     return sorted(found, key=lambda item: (item.block_number, item.index))
 
 
@@ -145,10 +144,8 @@ def simulate(node: Node, calls: Iterable[Call], place: Place) -> list[Result]:
     wanted = [_call(item) for item in calls]
     blocks = {"blockStateCalls": [{"calls": wanted}], "validation": False}
     answer = node.call("eth_simulateV1", [blocks, _place(place)])
-    try:
+    with _reading("a simulation"):
         found = [_result(item) for item in answer[0]["calls"]]
-    except (KeyError, TypeError, IndexError) as error:
-        raise _nonsense("a simulation") from error
     if len(found) != len(wanted):
         raise _nonsense("a simulation")
     return found
@@ -162,10 +159,8 @@ def priority_fee(node: Node) -> int:
 def next_base_fee(node: Node) -> int:
     """The base fee per gas, in wei, of the block that comes next."""
     answer = node.call("eth_feeHistory", ["0x1", "latest", []])
-    try:
+    with _reading("a fee history"):
         return _number(answer["baseFeePerGas"][-1])
-    except (KeyError, TypeError, IndexError) as error:
-        raise _nonsense("a fee history") from error
 
 
 def broadcast(node: Node, raw: str) -> str | None:
@@ -195,24 +190,22 @@ def _raw_block(node: Node, place: Place, *, full: bool) -> dict[str, Any] | None
 
 
 def _block(answer: dict[str, Any]) -> Block:
-    try:
+    with _reading("a block"):
         return Block(
             number=_number(answer["number"]),
-            hash=answer["hash"],
-            parent=answer["parentHash"],
+            hash=_hash(answer["hash"]),
+            parent=_hash(answer["parentHash"]),
             timestamp=_number(answer["timestamp"]),
             base_fee=_number(answer["baseFeePerGas"]),
         )
-    except KeyError as error:
-        raise _nonsense("a block") from error
 
 
 def _log(item: dict[str, Any]) -> Log:
     return Log(
         block_number=_number(item["blockNumber"]),
-        block_hash=item["blockHash"],
+        block_hash=_hash(item["blockHash"]),
         index=_number(item["logIndex"]),
-        transaction=item["transactionHash"],
+        transaction=_hash(item["transactionHash"]),
         address=checksum(item["address"]),
         topics=tuple(item["topics"]),
         data=_data(item["data"]),
@@ -249,6 +242,22 @@ def _data(answer: Any) -> str:
     if not isinstance(answer, str) or not answer.startswith("0x"):
         raise _nonsense("bytes")
     return answer.lower()
+
+
+def _hash(answer: Any) -> str:
+    found = _data(answer)
+    if len(found) != _HASH_LENGTH:
+        raise _nonsense("a hash")
+    return found
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Whatever is wrong with an answer's form makes it no answer."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, InvalidInput) as error:
+        raise _nonsense(what) from error
 
 
 def _nonsense(what: str) -> Unreachable:

@@ -1,0 +1,74 @@
+"""What a node answers is read, or it is no answer: nothing in between, whatever the form of the nonsense."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from issuer.chain import rpc
+from issuer.chain.node import Node
+from issuer.errors import Unreachable
+
+ADDRESS, HASH = "0x" + "11" * 20, "0x" + "22" * 32
+
+
+class Babbler:
+    """A node with one answer to everything."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def call(self, method: str, params: Sequence[Any] = ()) -> Any:  # noqa: ARG002 - the port's own form
+        return self._answer
+
+
+QUESTIONS: dict[str, Callable[[Node], Any]] = {
+    "chain id": rpc.chain_id,
+    "head": rpc.head,
+    "block": lambda node: rpc.block(node, 1),
+    "senders": lambda node: rpc.senders(node, 1),
+    "receipt": lambda node: rpc.receipt(node, HASH),
+    "nonce": lambda node: rpc.nonce(node, ADDRESS),
+    "balance": lambda node: rpc.balance(node, ADDRESS),
+    "code": lambda node: rpc.code(node, ADDRESS),
+    "logs": lambda node: rpc.logs(node, [ADDRESS], 1, 2),
+    "read": lambda node: rpc.read(node, ADDRESS, "0x"),
+    "simulate": lambda node: rpc.simulate(node, [rpc.Call(sender=ADDRESS, target=ADDRESS, data="0x")], 1),
+    "priority fee": rpc.priority_fee,
+    "base fee": rpc.next_base_fee,
+}
+NONSENSE: tuple[Any, ...] = (
+    {},
+    "soon",
+    7,
+    True,
+    [None],
+    [{}],
+    [{"calls": [{}]}],
+    [{"calls": None}],
+    {"hash": None},
+    {"blockHash": HASH, "transactionHash": None, "blockNumber": "0x1", "status": "0x1", "gasUsed": "0x1"},
+    {"baseFeePerGas": []},
+    {"baseFeePerGas": ["many"]},
+)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("answer", NONSENSE, ids=repr)
+def test_nonsense_is_no_answer(question: str, answer: Any) -> None:
+    with pytest.raises(Unreachable):
+        QUESTIONS[question](Babbler(answer))
+
+
+@pytest.mark.parametrize("change", [{"hash": "0x12"}, {"parentHash": None}, {"timestamp": None}, {"number": 1}])
+def test_a_block_of_another_form_is_no_answer(change: dict[str, Any]) -> None:
+    whole = {"number": "0x1", "hash": HASH, "parentHash": HASH, "timestamp": "0x1", "baseFeePerGas": "0x1"}
+    assert rpc.head(Babbler(whole)).number == 1
+    with pytest.raises(Unreachable):
+        rpc.head(Babbler(whole | change))
+
+
+def test_what_is_not_there_is_none() -> None:
+    assert rpc.block(Babbler(None), 1) is None
+    assert rpc.senders(Babbler(None), 1) is None
+    assert rpc.receipt(Babbler(None), HASH) is None
