@@ -30,10 +30,15 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database on each engine in turn."""
+    return f"sqlite:///{tmp_path}/issuer.db" if request.param == "sqlite" else _database(request)
+
+
+@pytest.fixture
+def store(database_url: str, clock: ManualClock) -> Iterator[Store]:
     """An empty store with this version's schema, on each engine in turn; salts come from a seed."""
-    url = f"sqlite:///{tmp_path}/issuer.db" if request.param == "sqlite" else _database(request)
-    store = Store(url, clock, random_bytes=random.Random(1).randbytes)  # noqa: S311 - a seed, so that a test repeats
+    store = Store(database_url, clock, random_bytes=random.Random(1).randbytes)  # noqa: S311 - a seed, so that a test repeats
     store.migrate()
     yield store
     store.close()

@@ -1,4 +1,4 @@
-"""The main job on a real chain with a real bank and auditor, all in one process."""
+"""The main job on a real chain with a real bank and auditor, all in one process, on both engines."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +16,8 @@ A, B = Holder(0xA), Holder(0xB)
 
 
 @pytest.fixture
-def world(tmp_path: Path, anvil: TestChain) -> Iterator[World]:
-    world = World.create(tmp_path, anvil)
+def world(tmp_path: Path, anvil: TestChain, database_url: str) -> Iterator[World]:
+    world = World.create(tmp_path, anvil, database_url=database_url)
     yield world
     world.close()
 
