@@ -11,12 +11,16 @@ from sqlalchemy import Connection, insert, select
 from issuer import audit
 from issuer.errors import NotFound, Refused
 from issuer.messages.contracts import CONTRACTS
+from issuer.money import format_units
 from issuer.operations.transitions import move
 from issuer.store import intents
 from issuer.store.facts import Fact
 from issuer.store.states import Door, ProposalState
 from issuer.store.tables import cursor, proposal
 from issuer.store.unit import Unit
+
+_AMOUNTS = frozenset(("capacity", "refill"))
+"""Arguments in units; a refill is a second's."""
 
 
 def freeze(unit: Unit, *, accounts: list[str], case: str) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def cancelled(unit: Unit, fact: Fact) -> None:
 
 def observed(unit: Unit, fact: Fact) -> None:
     """Record a use of a power that the chain shows, ours or not."""
-    told = {name: _text(value) for name, value in fact.payload.items() if name not in ("block", "timestamp")}
+    told = {name: _text(name, value) for name, value in fact.payload.items() if name not in ("block", "timestamp")}
     audit.append(unit, f"chain.{fact.kind}", f"event:{fact.key}", after=told, evidence=[fact.payload["transaction"]])
 
 
@@ -93,15 +97,17 @@ def every(connection: Connection) -> list[dict[str, Any]]:
 
 def _order(unit: Unit, kind: str, payload: dict[str, Any], *, case: str) -> dict[str, Any]:
     record = audit.append(
-        unit, f"power.{kind}", f"case:{case}", after={name: _text(value) for name, value in payload.items()}
+        unit, f"power.{kind}", f"case:{case}", after={name: _text(name, value) for name, value in payload.items()}
     )
     intents.emit(unit, Door.CHAIN, kind, f"case:{case}", payload, record)
     return {"power": kind, "case": case, **payload}
 
 
-def _text(value: Any) -> Any:
-    """A number of the chain as text: it may be larger than a canonical record can hold (RFC 8785, 2^53)."""
-    return str(value) if isinstance(value, int) else value
+def _text(name: str, value: Any) -> Any:
+    """An amount as CNH, any other number in digits: it may be larger than a canonical record can hold (RFC 8785)."""
+    if name in _AMOUNTS:
+        return format_units(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _end(unit: Unit, fact: Fact, state: ProposalState) -> None:

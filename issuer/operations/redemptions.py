@@ -46,7 +46,13 @@ def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
     units = told["value"]
     entry = journal.transfer("redeemed", subject, debit=chart.OUTSTANDING, credit=chart.REDEMPTIONS, units=units)
     journal.post(unit, entry)
-    after = {"holder": told["account"], "value": format_units(units), "state": state, "reason": reason}
+    after = {
+        "holder": told["account"],
+        "value": format_units(units),
+        "reference": told["reference"],
+        "state": state,
+        "reason": reason,
+    }
     audit.append(unit, "redemption.burned", subject, after=after, evidence=[told["transaction"]])
 
 

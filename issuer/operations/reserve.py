@@ -74,7 +74,8 @@ def signed(unit: Unit, fact: Fact) -> None:
     figures = {name: told["report"][name] for name in ("reserve", "paid", "credited")}
     values = {**figures, "as_of": told["report"]["asOf"], "signatures": signatures}
     unit.connection.execute(update(report).where(report.c.number == row.number).values(**values))
-    after = {"signer": told["signer"]} | {name: format_units(units) for name, units in figures.items()}
+    after = {"signer": told["signer"], "as_of": values["as_of"]}
+    after |= {name: format_units(units) for name, units in figures.items()}
     audit.append(unit, "report.signed", f"report:{row.number}", after=after)
     if len(signatures) == binding.quorum:
         _release(unit, row.number, told["report"], signatures)
