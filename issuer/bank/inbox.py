@@ -1,10 +1,12 @@
 """The inbox: the bank's and the auditor's files become facts, each file once, notices in the order of their numbers.
 
-A file that cannot be read is a fact too: it is kept as it came, and minting is locked until the bank sends another.
+A file that cannot be read is a fact too, and is not taken: it is looked at again in every step, until the bank has
+put it there whole. Notices after it wait for it as they wait for one that is missing, or its entries would be lost.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
 from sqlalchemy import insert, select
 
@@ -18,7 +20,7 @@ from issuer.store import facts
 from issuer.store.facts import News
 from issuer.store.states import Door
 from issuer.store.tables import received
-from issuer.store.unit import Store, Unit
+from issuer.store.unit import Store
 
 _SIGNERS = {documents.BANK_TO_ISSUER: "bank", documents.AUDITOR_TO_ISSUER: "auditor"}
 
@@ -32,21 +34,44 @@ class Inbox:
 
     def collect(self) -> int:
         """Turn new files into facts; the number of files taken."""
-        taken = 0
-        for source in _SIGNERS:
-            for name in self._new_names(source):
-                body = self._folder.read(source, name)
-                with self._store.unit("take document") as unit:
-                    _take(unit, source, name, body)
-                taken += 1
-        return taken
+        return sum(self._collect(source) for source in _SIGNERS)
 
-    def _new_names(self, source: str) -> list[str]:
+    def _collect(self, source: str) -> int:
+        notices, others = self._new_names(source)
+        read = [*takewhile(lambda name: self._take(source, name), notices)]
+        return len(read) + sum(self._take(source, name) for name in others)
+
+    def _new_names(self, source: str) -> tuple[list[str], list[str]]:
+        """The files not taken yet: the notices that follow the last one taken, and all others."""
         names = self._folder.names(source)
         with self._store.read() as connection:
             known = set(connection.scalars(select(received.c.name).where(received.c.folder == source)))
         fresh = [name for name in names if name not in known]
-        return [*_consecutive(fresh, _notices(known)), *(name for name in fresh if documents.notice_of(name) is None)]
+        others = [name for name in fresh if documents.notice_of(name) is None]
+        return list(_consecutive(fresh, _notices(known))), others
+
+    def _take(self, source: str, name: str) -> bool:
+        """Take one file; False if it cannot be read."""
+        body = self._folder.read(source, name)
+        digest = "0x" + hashlib.sha256(body).hexdigest()
+        try:
+            news = _read(source, name, body)
+        except MalformedDocument as error:
+            self._tell_malformed(f"{source}/{name}", digest, error.what)
+            return False
+        with self._store.unit("take document") as unit:
+            unit.connection.execute(insert(received).values(folder=source, name=name, digest=digest, at=unit.now))
+            facts.bring(unit, Door.BANK, news)
+        return True
+
+    def _tell_malformed(self, path: str, digest: str, what: str) -> None:
+        key = f"malformed:{path}:{digest}"
+        with self._store.read() as connection:
+            if facts.known(connection, Door.BANK, key):
+                return
+        told = {"name": path, "digest": digest, "what": what}
+        with self._store.unit("tell a malformed document") as unit:
+            facts.bring(unit, Door.BANK, [News(key=key, kind="malformed", payload=told)])
 
 
 def _notices(names: Iterable[str]) -> int:
@@ -62,17 +87,6 @@ def _consecutive(names: Iterable[str], taken: int) -> Iterator[str]:
         if number != taken:
             return
         yield name
-
-
-def _take(unit: Unit, source: str, name: str, body: bytes) -> None:
-    digest = "0x" + hashlib.sha256(body).hexdigest()
-    unit.connection.execute(insert(received).values(folder=source, name=name, digest=digest, at=unit.now))
-    try:
-        news = _read(source, name, body)
-    except MalformedDocument as error:
-        told = {"name": f"{source}/{name}", "digest": digest, "what": error.what}
-        news = [News(key=f"malformed:{source}/{name}", kind="malformed", payload=told)]
-    facts.bring(unit, Door.BANK, news)
 
 
 def _read(source: str, name: str, body: bytes) -> list[News]:

@@ -1,0 +1,83 @@
+"""The inbox on a real store and a real folder: every entry becomes one fact, in whatever state its file first came."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from issuer.bank.folder import DirectoryFolder
+from issuer.bank.inbox import Inbox
+from issuer.messages import camt
+from issuer.messages.camt import Entry, Notice, Side
+from issuer.messages.folder import BANK_TO_ISSUER, notice_name, statement_name
+from issuer.store import tables
+from issuer.store.unit import Store
+from tests.clock import START
+
+ACCOUNT = "012875000000001"
+
+
+def notice(sequence: int, reference: str) -> bytes:
+    entry = Entry(
+        account=ACCOUNT,
+        reference=reference,
+        detail=0,
+        side=Side.CREDIT,
+        amount_fen=100_00,
+        booked_at=START,
+        counterparty_name="Alice Limited",
+        counterparty_account="388000000001",
+    )
+    return camt.write_notice(Notice(sequence=sequence, created=START, account=ACCOUNT, entries=(entry,)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DirectoryFolder:
+    return DirectoryFolder(tmp_path / "folder")
+
+
+@pytest.fixture
+def inbox(store: Store, folder: DirectoryFolder) -> Inbox:
+    return Inbox(store, folder)
+
+
+def told(store: Store) -> list[tuple[str, str]]:
+    """Kind and, of an entry, the bank's reference of every fact, in order."""
+    with store.read() as connection:
+        rows = connection.execute(select(tables.fact.c.kind, tables.fact.c.key).order_by(tables.fact.c.id)).all()
+    return [(kind, key.split("|")[1] if kind == "entry" else "") for kind, key in rows]
+
+
+def test_a_notice_waits_for_those_before_it(store: Store, folder: DirectoryFolder, inbox: Inbox) -> None:
+    folder.write(BANK_TO_ISSUER, notice_name(2), notice(2, "BK2"))
+    assert (inbox.collect(), told(store)) == (0, [])
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    assert inbox.collect() == 2
+    assert told(store) == [("entry", "BK1"), ("entry", "BK2")]
+
+
+def test_an_entry_told_in_two_notices_is_one_fact(store: Store, folder: DirectoryFolder, inbox: Inbox) -> None:
+    for sequence in (1, 2):
+        folder.write(BANK_TO_ISSUER, notice_name(sequence), notice(sequence, "BK1"))
+    assert inbox.collect() == 2
+    assert told(store) == [("entry", "BK1")]
+
+
+@pytest.mark.parametrize("length", [0, 1, 500, -2])
+def test_a_notice_cut_short_is_told_once_and_taken_when_it_is_whole(
+    store: Store, folder: DirectoryFolder, inbox: Inbox, length: int
+) -> None:
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1")[:length])
+    folder.write(BANK_TO_ISSUER, notice_name(2), notice(2, "BK2"))
+    assert [inbox.collect() for _ in range(3)] == [0, 0, 0]
+    assert told(store) == [("malformed", "")]
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    assert inbox.collect() == 2
+    assert told(store)[1:] == [("entry", "BK1"), ("entry", "BK2")]
+
+
+def test_other_documents_do_not_wait_for_a_damaged_one(store: Store, folder: DirectoryFolder, inbox: Inbox) -> None:
+    folder.write(BANK_TO_ISSUER, statement_name(1), b"<")
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    assert inbox.collect() == 1
+    assert sorted(told(store)) == [("entry", "BK1"), ("malformed", "")]
