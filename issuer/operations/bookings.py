@@ -28,7 +28,7 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
         _counterpart(unit, found, entry["amount_fen"])
     elif found is not None and _is_its_return(found, entry):
         _return(unit, found, entry["amount_fen"], fact.key)
-    elif _is_deposit(policy, entry):
+    elif found is None and _is_deposit(policy, entry):
         deposits.take(unit, policy, _credit(fact))
     else:
         _suspend(unit, policy, fact)
