@@ -15,7 +15,7 @@ demo: install  ## run the main job once, on a local chain with a mock bank
 	@$(BIN)/python -m scripts.demo
 
 test: install check  ## every check and every test
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests
 
 faults: install  ## the long fault tests
 	@$(BIN)/pytest -n 2 --dist worksteal tests/faults

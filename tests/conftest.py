@@ -74,3 +74,11 @@ def sandbox(
     url = f"sqlite:///{tmp_path}/issuer.db" if engine == "sqlite" else _database(request)
     with opened(deployed, tmp_path, url, clock) as found:
         yield found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have measured, also those that ran in another process."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "note":
+                terminalreporter.write_line(str(value))
