@@ -54,6 +54,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("status", "How things stand, and what waits for whom."),
         "ledger": ("ledger", "The books."),
         "audit": ("audit", "The log: show, trace, verify."),
+        "verify": ("verify", "Check log and chain as a stranger does."),
         "reconcile": ("reconcile", "Compare chain, books and bank statement, exactly."),
     },
 }

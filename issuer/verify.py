@@ -1,0 +1,1739 @@
+"""Checks the issuer from outside: needs an RPC address, the published log and the log's key, and nothing of the issuer.
+
+This one file is the whole verifier. It imports nothing of this package, only what `pip install web3 cryptography`
+brings, so it can be copied and read by itself; the hashing, the parsing and the rules are written here a second time on
+purpose, so that a fault of the issuer's own code is not shared. `issuer verify` runs this very file.
+
+    python verify.py --rpc URL --token ADDRESS --key VKEY --log FOLDER_OR_URL [--state FILE]
+    python verify.py --receipt FILE --token ADDRESS --key VKEY (--block-hash HASH | --rpc URL)
+
+What it asserts is `Statement`, in that order; it says which is the first false one and exits with 1 (2 when it could
+not look). Forms: RFC 6962 trees; C2SP signed-note, tlog-checkpoint, tlog-tiles and tlog-cosignature; Ethereum's
+JSON-RPC, event logs and receipt tries; EIP-712 reports.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from base64 import b64decode, b64encode
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from eth_keys.datatypes import Signature
+from eth_keys.exceptions import BadSignature
+from eth_utils.crypto import keccak
+from eth_utils.exceptions import ValidationError
+
+GRACE = 3600
+"""Seconds after which a final event of the chain must have its record, if nothing later has one."""
+
+
+class Statement(IntEnum):
+    """What a verdict asserts, in the order in which it is checked."""
+
+    SIGNED = 1  # every checkpoint is signed by the log's key
+    WHOLE = 2  # the log is as large as whatever was published, anchored on chain, or seen here before
+    RECORDS = 3  # every record is there, canonical, and as its action is documented
+    ROOTS = 4  # the records lead to the root of every checkpoint
+    CONSISTENT = 5  # they lead to the root that this verifier saw last time
+    ANCHORED = 6  # they lead to every root that a reserve report has anchored on chain
+    BOUND = 7  # the log is about this token on the chain with this genesis
+    COMPLETE = 8  # the chain's events add up to the contracts' own totals, with no number left out
+    BACKED = 9  # after every mint and at every report the three inequalities of the gate hold
+    FRESH = 10  # every mint rests on a report that was not too old
+    ATTESTED = 11  # every report is signed by a quorum of those who were attestors then
+    MINTED = 12  # every mint on chain is recorded as it was, and every recorded mint is on chain
+    REDEEMED = 13  # every redemption likewise
+    REPORTED = 14  # every report likewise, and it anchors what was asked for
+    POWERS = 15  # every use of a power is recorded, and was asked for before
+    ONCE = 16  # by the records no money is minted twice, no redemption paid twice, no report counts money never moved
+
+
+class Untrue(Exception):  # noqa: N818 - named for what is found
+    """A statement is false."""
+
+    def __init__(self, statement: Statement, what: str) -> None:
+        super().__init__(what)
+        self.statement = statement
+        self.what = what
+
+
+class Unknown(Exception):  # noqa: N818 - named for what is found
+    """It could not be looked at, so that nothing is said."""
+
+
+Say = Callable[[str], None]
+"""Tells how far it is."""
+
+
+# -- amounts and bytes
+
+ZERO = "0x" + "00" * 20
+_UNITS = re.compile(r"(0|[1-9][0-9]{0,18})\.([0-9]{6})")
+_FEN = re.compile(r"(0|[1-9][0-9]{0,18})\.([0-9]{2})")
+
+
+def units(text: str) -> int:
+    """CNH with six decimals as units of 10^-6. Raises ValueError."""
+    return _amount(_UNITS, text)
+
+
+def fen(text: str) -> int:
+    """Bank money with two decimals as units of 10^-6. Raises ValueError."""
+    return _amount(_FEN, text) * 10_000
+
+
+def cnh(value: int) -> str:
+    """Units as CNH with six decimals."""
+    return f"{'-' if value < 0 else ''}{abs(value) // 10**6:,}.{abs(value) % 10**6:06d}"
+
+
+def _amount(form: re.Pattern[str], text: str) -> int:
+    found = form.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not an amount")
+    return int(found[1] + found[2])
+
+
+def unhex(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def _hash(data: bytes) -> str:
+    return "0x" + keccak(data).hex()
+
+
+# -- the log: keys, notes, tree, files
+
+EMPTY_ROOT = sha256(b"").digest()
+WIDTH = 256
+_ED25519, _COSIGNATURE = b"\x01", b"\x04"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A C2SP verifier key."""
+
+    name: str
+    kind: bytes
+    public: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> "Key":
+        name, _, rest = text.strip().partition("+")
+        ident, _, encoded = rest.partition("+")
+        try:
+            blob = b64decode(encoded, validate=True)
+        except ValueError:
+            blob = b""
+        key = cls(name, blob[:1], blob[1:])
+        if len(key.public) != 32 or key.kind not in (_ED25519, _COSIGNATURE) or key.ident.hex() != ident:
+            raise Unknown(f"{text[:60]!r} is not a log key of the form name+id+base64")
+        return key
+
+    @property
+    def ident(self) -> bytes:
+        return sha256(self.name.encode() + b"\n" + self.kind + self.public).digest()[:4]
+
+    @property
+    def text(self) -> str:
+        return f"{self.name}+{self.ident.hex()}+{b64encode(self.kind + self.public).decode()}"
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+class Checkpoint(NamedTuple):
+    size: int
+    root: bytes
+    note: str
+
+
+def open_checkpoint(note: str, key: Key, where: str) -> Checkpoint:
+    """Read a checkpoint of the key's log. Raises Untrue unless the key has signed it."""
+    text, blank, lines = note.rpartition("\n\n")
+    if not blank:
+        raise Untrue(Statement.SIGNED, f"{where} is not a signed note")
+    message, signed = (text + "\n").encode(), False
+    for name, ident, value in _signatures(lines):
+        if (name, ident) == (key.name, key.ident):
+            if not key.verifies(message, value):
+                raise Untrue(Statement.SIGNED, f"the signature of {key.name} on {where} does not hold")
+            signed = True
+    if not signed:
+        raise Untrue(Statement.SIGNED, f"{where} is not signed by {key.name} with key id {key.ident.hex()}")
+    origin, size, root = _three_lines(text, where)
+    if origin != key.name:
+        raise Untrue(Statement.SIGNED, f"{where} is of the log {origin!r}, not of {key.name!r}")
+    return Checkpoint(size, root, note)
+
+
+def _three_lines(text: str, where: str) -> tuple[str, int, bytes]:
+    lines = text.split("\n")
+    if len(lines) != 3 or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1], re.ASCII):
+        raise Untrue(Statement.SIGNED, f"{where} is not the three lines of a checkpoint")
+    root = b64decode(lines[2])
+    if len(root) != 32 or b64encode(root).decode() != lines[2]:
+        raise Untrue(Statement.SIGNED, f"{where} has no root of 32 bytes")
+    return lines[0], int(lines[1]), root
+
+
+def _signatures(lines: str) -> Iterator[tuple[str, bytes, bytes]]:
+    for line in lines.splitlines():
+        found = re.fullmatch(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)", line)
+        if found:
+            blob = b64decode(found[2])
+            yield found[1], blob[:4], blob[4:]
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """The roots of the complete subtrees left to right: all that is needed to append and to know the root."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[bytes] = []
+
+    def append(self, leaf: bytes) -> None:
+        carry, size = leaf, self.size
+        while size & 1:
+            carry = node_hash(self._peaks.pop(), carry)
+            size >>= 1
+        self._peaks.append(carry)
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self._peaks:
+            return EMPTY_ROOT
+        found = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            found = node_hash(peak, found)
+        return found
+
+
+def tree_root(leaves: Iterable[bytes]) -> bytes:
+    tree = Tree()
+    for leaf in leaves:
+        tree.append(leaf_hash(leaf))
+    return tree.root()
+
+
+def path_root(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """Where an inclusion path leads (RFC 9162 section 2.1.3.2); None if it has the wrong length."""
+    at, last, found = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            return None
+        if at & 1 or at == last:
+            found = node_hash(sibling, found)
+            while at and not at & 1:
+                at, last = at >> 1, last >> 1
+        else:
+            found = node_hash(found, sibling)
+        at, last = at >> 1, last >> 1
+    return found if last == 0 and 0 <= index < size else None
+
+
+class Source:
+    """The published log, in a folder or behind a static file server (C2SP tlog-tiles)."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place.rstrip("/")
+        self._remote = re.match(r"https?://", place) is not None
+
+    def read(self, path: str) -> bytes | None:
+        if self._remote:
+            return _fetch(f"{self._place}/{path}")
+        try:
+            return (Path(self._place) / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unknown(f"the log cannot be read: {error}") from error
+
+    def checkpoint(self, key: Key, path: str = "checkpoint") -> Checkpoint:
+        content = self.read(path)
+        if content is None:
+            raise Untrue(Statement.SIGNED, f"the log has no file {path}")
+        return open_checkpoint(content.decode(errors="replace"), key, path)
+
+    def past(self, key: Key, sizes: Iterable[int]) -> list[Checkpoint]:
+        """The past checkpoints: all that lie in a folder, or those of these sizes behind a server, which lists none."""
+        found = []
+        for size in sorted({*sizes, *self._listed()}):
+            path = f"checkpoints/{_name(size)}"
+            if self.read(path) is not None:
+                found.append(self.checkpoint(key, path))
+                if found[-1].size != size:
+                    raise Untrue(Statement.SIGNED, f"{path} is of size {found[-1].size}")
+        return found
+
+    def entries(self, size: int, say: Say) -> Iterator[bytes]:
+        """All entries of the log, first to last. Raises Untrue where one is missing."""
+        for start in range(0, size, WIDTH):
+            width = min(WIDTH, size - start)
+            yield from self._bundle(start // WIDTH, width)
+            if start % (WIDTH * 64) == 0:
+                say(f"records {start + width:,} of {size:,}")
+
+    def _bundle(self, index: int, width: int) -> list[bytes]:
+        path = f"tile/entries/{_name(index)}"
+        partial = self.read(f"{path}.p/{width}") if width < WIDTH else None
+        content = self.read(path) if partial is None else partial
+        where = f"records {index * WIDTH:,} to {index * WIDTH + width - 1:,}"
+        if content is None:
+            raise Untrue(Statement.RECORDS, f"{where} are not in the log")
+        entries, at = [], 0
+        while at < len(content):
+            start = at + 2
+            at = start + int.from_bytes(content[at:start])
+            entries.append(content[start:at])
+        if at != len(content) or len(entries) < width:
+            raise Untrue(Statement.RECORDS, f"{where}: the file holds {len(entries)} records")
+        return entries[:width]
+
+    def _listed(self) -> list[int]:
+        root = Path(self._place) / "checkpoints"
+        if self._remote or not root.is_dir():
+            return []
+        names = (file.relative_to(root).as_posix() for file in root.rglob("[0-9][0-9][0-9]"))
+        return [int(name.replace("x", "").replace("/", "")) for name in names]
+
+
+def _name(index: int) -> str:
+    """A tile's index in groups of three digits (C2SP tlog-tiles)."""
+    text, rest = f"{index % 1000:03}", index // 1000
+    while rest:
+        text, rest = f"x{rest % 1000:03}/{text}", rest // 1000
+    return text
+
+
+def _fetch(url: str, body: bytes | None = None) -> bytes | None:
+    """What a server answers; None if it has no such thing. Raises Unknown."""
+    if not url.startswith(("http://", "https://")):
+        raise Unknown(f"{url} is not an http or https address")
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+            content: bytes = answer.read()
+            return content
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code in (403, 404) and body is None:
+                return None
+            if body is not None:
+                return error.read()
+        raise Unknown(f"{url} answers {error.code}") from error
+    except (OSError, ValueError) as error:
+        raise Unknown(f"{url} does not answer: {error}") from error
+
+
+# -- the chain: JSON-RPC and events
+
+
+class Node:
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def ask(self, method: str, *params: Any) -> Any:
+        """One call. Raises Unknown, also when the node refuses it."""
+        return self.ask_all(method, [list(params)])[0]
+
+    def ask_all(self, method: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Several calls of one method in one request."""
+        asked = [{"jsonrpc": "2.0", "id": at, "method": method, "params": params} for at, params in enumerate(calls)]
+        content = _fetch(self._url, json.dumps(asked if len(asked) > 1 else asked[0]).encode()) or b""
+        try:
+            answers = json.loads(content)
+            listed = answers if isinstance(answers, list) else [answers]
+            by_id = {answer["id"]: answer for answer in listed if "result" in answer}
+            return [by_id[at]["result"] for at in range(len(calls))]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unknown(f"{method}: the node says {content[:200].decode(errors='replace')}") from error
+
+    def number(self, place: str) -> int:
+        """The number of the newest block (``latest``) or of the last final one (``finalized``)."""
+        return int(self.block(place)["number"], 16)
+
+    def block(self, place: str) -> dict[str, Any]:
+        """A block by number or hash. Raises Unknown if the node does not have it."""
+        method = "eth_getBlockByHash" if len(place) == 66 else "eth_getBlockByNumber"
+        found: dict[str, Any] | None = self.ask(method, place, False)
+        if found is None:
+            raise Unknown(f"the node has no block {place}")
+        return found
+
+    def view(self, target: str, signature: str, block: int) -> list[str]:
+        """The 32-byte words that a view without arguments returns, as hex."""
+        data = _hash(signature.encode())[:10]
+        answer = self.ask("eth_call", {"to": target, "data": data}, hex(block))[2:]
+        return [answer[at : at + 64] for at in range(0, len(answer), 64)]
+
+    def logs(self, addresses: Sequence[str], topics: Sequence[Any], first: int, last: int, say: Say) -> list[Any]:
+        """Logs in blocks first to last, in pieces as large as the node gives."""
+        found, at, span = [], first, last - first + 1
+        while at <= last:
+            end = min(at + span - 1, last)
+            wanted = {"address": list(addresses), "topics": topics, "fromBlock": hex(at), "toBlock": hex(end)}
+            try:
+                found += self.ask("eth_getLogs", wanted)
+            except Unknown:
+                if span == 1:
+                    raise
+                span = max(1, span // 2)
+                continue
+            at = end + 1
+            say(f"blocks {end:,} of {last:,}")
+        return found
+
+
+class Event(NamedTuple):
+    """One event of one of the contracts, its addresses and hashes in small letters."""
+
+    block: int
+    position: int  # within the block
+    name: str
+    address: str
+    transaction: str
+    time: int  # of its block, seconds since 1970 UTC
+    values: dict[str, Any]
+
+
+_TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
+
+_TOKEN = (
+    "Minted(uint64 indexed first, uint64 count, bytes32 indexed batchRoot)",
+    "Redeemed(address indexed account, uint256 indexed id, uint256 value, bytes32 indexed instruction)",
+    "Verified(address indexed account)",
+    "Unverified(address indexed account)",
+    "Frozen(address indexed account, uint32 freezeCount)",
+    "Unfrozen(address indexed account, uint32 freezeCount)",
+    "Stopped(uint8 stops, uint32 stopCount)",
+    "Resumed(uint8 stops, uint32 stopCount)",
+    "MinterSet(address indexed previous, address indexed next)",
+    "FeedSet(address indexed previous, address indexed next)",
+    "HookSet(address indexed previous, address indexed next)",
+    "PolicySet(uint16 required, uint16 forbidden)",
+    "ReportAgeSet(uint32 previous, uint32 next)",
+    "Proposed(bytes32 indexed actId, bytes act, uint48 readyAt, address by)",
+    "Accepted(bytes32 indexed actId, address by)",
+    "Cancelled(bytes32 indexed actId, address by)",
+)
+
+_OTHERS = (
+    "LimitSet(address indexed key, uint64 capacity, uint64 refill, uint32 version)",
+    "ReportPosted(uint64 indexed number, uint256 reserve, uint256 paid, uint256 credited, uint64 asOf,"
+    " bytes32 indexed logRoot, uint64 logSize)",
+    "AttestorAdded(address indexed attestor, uint32 version)",
+    "AttestorRemoved(address indexed attestor, uint32 version)",
+    "QuorumSet(uint8 quorum, uint32 version)",
+    "RoleGranted(uint64 indexed roleId, address indexed account, uint32 delay, uint48 since, bool newMember)",
+    "RoleRevoked(uint64 indexed roleId, address indexed account)",
+    "RoleAdminChanged(uint64 indexed roleId, uint64 indexed admin)",
+    "RoleGuardianChanged(uint64 indexed roleId, uint64 indexed guardian)",
+    "RoleGrantDelayChanged(uint64 indexed roleId, uint32 delay, uint48 since)",
+    "TargetClosed(address indexed target, bool closed)",
+    "TargetFunctionRoleUpdated(address indexed target, bytes4 selector, uint64 indexed roleId)",
+    "TargetAdminDelayUpdated(address indexed target, uint32 delay, uint48 since)",
+    "OperationScheduled(bytes32 indexed operationId, uint32 indexed nonce, uint48 schedule, address caller,"
+    " address target, bytes data)",
+    "OperationExecuted(bytes32 indexed operationId, uint32 indexed nonce)",
+    "OperationCanceled(bytes32 indexed operationId, uint32 indexed nonce)",
+)
+
+
+class Form(NamedTuple):
+    name: str
+    indexed: list[tuple[str, str]]  # name and type
+    plain: list[tuple[str, str]]
+
+
+def _form(signature: str) -> tuple[str, Form]:
+    name, _, rest = signature.rstrip(")").partition("(")
+    parts = [part.split() for part in rest.split(",")]
+    topic = _hash(f"{name}({','.join(part[0] for part in parts)})".encode())
+    indexed = [(part[-1], part[0]) for part in parts if len(part) == 3]
+    return topic, Form(name, indexed, [(part[-1], part[0]) for part in parts if len(part) == 2])
+
+
+FORMS = dict(map(_form, (_TRANSFER, *_TOKEN, *_OTHERS)))
+
+
+def decode(log: Mapping[str, Any], time: int) -> Event:
+    """An event from a log of the node. Raises Unknown for one that the contracts cannot have made."""
+    try:
+        form = FORMS[log["topics"][0]]
+        data = log["data"][2:]
+        values = {
+            name: _value(kind, topic[2:]) for (name, kind), topic in zip(form.indexed, log["topics"][1:], strict=True)
+        }
+        for at, (name, kind) in enumerate(form.plain):
+            word = data[at * 64 : at * 64 + 64]
+            values[name] = _bytes(data, int(word, 16)) if kind == "bytes" else _value(kind, word)
+        place = int(log["blockNumber"], 16), int(log["logIndex"], 16)
+        return Event(*place, form.name, log["address"].lower(), log["transactionHash"].lower(), time, values)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise Unknown(f"the node gives a log that cannot be read: {str(log)[:200]}") from error
+
+
+def _value(kind: str, word: str) -> Any:
+    if kind == "bool":
+        return int(word, 16) == 1
+    if kind.startswith("uint"):
+        return int(word, 16)
+    if kind == "address":
+        return "0x" + word[-40:].lower()
+    return "0x" + word[: 2 * int(kind.removeprefix("bytes"))].lower()
+
+
+def _bytes(data: str, offset: int) -> str:
+    start = offset * 2 + 64
+    return "0x" + data[start : start + 2 * int(data[offset * 2 : start], 16)].lower()
+
+
+# -- what the records say
+
+_RECORD = {"v", "at", "actor", "action", "subject", "before", "after", "evidence"}
+
+
+@dataclass
+class Mint:
+    """A recorded mint."""
+
+    place: int
+    first: int
+    orders: list[str]  # ids of 32 bytes, hex
+    transaction: str
+
+
+@dataclass
+class Burn:
+    """A recorded redemption."""
+
+    place: int
+    holder: str
+    value: int  # units
+    reference: str
+    transaction: str
+
+
+@dataclass
+class Asked:
+    """A recorded reserve report: what was asked for, and what came back."""
+
+    size: int
+    root: str
+    figures: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # by signer: as the report's own
+    signatures: list[str] = field(default_factory=list)
+    place: int = -1  # of the record that it is final on chain; -1 until then
+    transaction: str = ""
+
+
+@dataclass
+class Payment:
+    """A recorded instruction to the bank."""
+
+    kind: str
+    subject: str
+    total: int  # units that leave
+    par: int  # units that it discharges
+    state: str = "instructed"
+
+
+@dataclass
+class Used:
+    """A recorded use of a power, as the chain showed it."""
+
+    place: int
+    told: Mapping[str, Any]
+    transaction: str
+
+
+class Book:
+    """What the records say, read in their order; what they say twice or without its cause is untrue (ONCE)."""
+
+    def __init__(self) -> None:
+        self.bound: Mapping[str, Any] | None = None
+        self.orders: dict[str, tuple[str, int, int]] = {}  # id to wallet, units, customer
+        self.mints: dict[str, Mint] = {}  # by the batch's reference
+        self.burns: dict[int, Burn] = {}
+        self.reports: dict[int, Asked] = {}
+        self.uses: dict[str, Used] = {}  # by block:index
+        self.wallets: dict[tuple[str, str, str], int] = {}  # (event, address, transaction) to place
+        self.requests: dict[tuple[str, ...], list[int]] = defaultdict(list)  # places
+        self.payments: dict[str, Payment] = {}
+        self.free: dict[int, int] = defaultdict(int)  # units of each customer's money that no order holds
+        self.deposits: dict[str, int] = {}  # subject to customer
+        self.reserved: set[str] = set()
+        self.minted: set[str] = set()
+        self.live: dict[tuple[str, str], str] = {}  # kind and subject to message id
+        self.erased = 0
+        self._par: dict[str, int] = defaultdict(int)  # instructed and not refused, by kind
+        self._rules = {
+            "issuer.bound": self._bound,
+            "deposit.taken": self._deposit,
+            "mint.requested": self._requested,
+            "mint.reserved": self._reserved,
+            "mint.final": self._minted,
+            "redemption.burned": self._burned,
+            "payout.instructed": self._instructed,
+            "payout.rejected": self._came_to_nothing,
+            "payout.returned": self._came_to_nothing,
+            "payout.paid": self._paid,
+            "report.requested": self._asked,
+            "report.signed": self._signed,
+            "report.attested": self._attested,
+            "report.final": self._posted,
+            "wallet.registered": self._registered,
+            "wallet.verified": self._wallet,
+            "wallet.unverified": self._wallet,
+            "power.freeze": self._power,
+            "power.stop": self._power,
+            "power.lower": self._power,
+            "power.propose": self._power,
+            "power.accept": self._power,
+            "power.cancel": self._power,
+            "personal.erased": self._erased,
+        }
+
+    def take(self, place: int, body: bytes) -> None:
+        """Read the record at a place. Raises Untrue."""
+        try:
+            record = json.loads(body)
+            if record["v"] != 1 or record.keys() != _RECORD or _canonical(record) != body:
+                raise ValueError("not a canonical record of version 1")
+            action = record["action"]
+            rule = self._use if action.startswith("chain.") else self._rules.get(action)
+            if rule is not None:
+                rule(place, record)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            raise Untrue(Statement.RECORDS, f"record {place:,} is not as documented: {error}") from error
+
+    @property
+    def first_block(self) -> int:
+        """Where the chain's part of the story begins."""
+        return min((int(key.partition(":")[0]) for key in self.uses), default=0)
+
+    def _bound(self, place: int, record: Any) -> None:
+        if self.bound is not None:
+            raise Untrue(Statement.BOUND, f"record {place:,} binds the log to a token a second time")
+        self.bound = record["after"]
+
+    def _deposit(self, place: int, record: Any) -> None:
+        after = record["after"]
+        if record["subject"] in self.deposits:
+            raise Untrue(Statement.ONCE, f"record {place:,} takes the bank's credit {record['evidence'][0]} again")
+        self.deposits[record["subject"]] = after["customer"] or 0
+        if after["state"] == "credited":
+            self.free[after["customer"]] += fen(after["amount"])
+
+    def _requested(self, place: int, record: Any) -> None:
+        after, order = record["after"], record["subject"].removeprefix("order:")
+        if order in self.orders:
+            raise Untrue(Statement.ONCE, f"record {place:,} requests the order {order} again")
+        self.orders[order] = after["wallet"].lower(), units(after["value"]), after["customer"]
+
+    def _reserved(self, place: int, record: Any) -> None:
+        order = record["subject"].removeprefix("order:")
+        _, value, customer = self.orders[order]
+        self.free[customer] -= value
+        if order in self.reserved or self.free[customer] < 0:
+            raise Untrue(Statement.ONCE, f"record {place:,} binds money to the order {order} that is not there")
+        self.reserved.add(order)
+
+    def _minted(self, place: int, record: Any) -> None:
+        after, reference = record["after"], record["subject"].removeprefix("batch:")
+        for order in after["orders"]:
+            if order in self.minted:
+                raise Untrue(Statement.ONCE, f"record {place:,} mints the order {order} again")
+            if order not in self.reserved:
+                raise Untrue(Statement.ONCE, f"record {place:,} mints the order {order}, which no money was bound to")
+            self.minted.add(order)
+        if reference in self.mints:
+            raise Untrue(Statement.MINTED, f"record {place:,} mints the batch {reference} again")
+        self.mints[reference] = Mint(place, after["first"], after["orders"], record["evidence"][0])
+
+    def _burned(self, place: int, record: Any) -> None:
+        after, ident = record["after"], int(record["subject"].removeprefix("redemption:"))
+        if ident in self.burns:
+            raise Untrue(Statement.REDEEMED, f"record {place:,} tells redemption {ident} again")
+        told = after["holder"].lower(), units(after["value"]), after["reference"], record["evidence"][0]
+        self.burns[ident] = Burn(place, *told)
+
+    def _instructed(self, place: int, record: Any) -> None:
+        after, subject = record["after"], record["subject"]
+        kind, message = after["kind"], after["message_id"]
+        par = units(after["par"])
+        payment = Payment(kind, subject, fen(after["amount"]) + fen(after["fee"]), par)
+        if (kind, subject) in self.live or message in self.payments:
+            raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} again ({message})")
+        if kind == "REDEEM":
+            burn = self.burns.get(int(subject.removeprefix("redemption:")))
+            if burn is None or burn.value != par or not 0 <= par - payment.total < 10_000:
+                raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} other than at par less the fee")
+        if kind == "REFUND":
+            self.free[self.deposits[subject]] -= payment.total
+        self.payments[message] = payment
+        self.live[kind, subject] = message
+        self._par[kind] += par
+
+    def _came_to_nothing(self, place: int, record: Any) -> None:
+        payment = self.payments[record["after"]["message_id"]]
+        if payment.state == "over":
+            raise Untrue(Statement.ONCE, f"record {place:,} takes {payment.subject} back again")
+        if payment.kind == "REFUND":
+            self.free[self.deposits[payment.subject]] += payment.total
+        if record["action"] == "payout.rejected":
+            self._par[payment.kind] -= payment.par
+        payment.state = "over"
+        del self.live[payment.kind, payment.subject]
+
+    def _paid(self, place: int, record: Any) -> None:
+        after = record["after"]
+        payment = self.payments[after["message_id"]]
+        if payment.state != "instructed":
+            raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was paid again")
+        if fen(after["amount"]) != payment.total:
+            raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was paid another amount")
+        payment.state = "paid"
+        if payment.kind == "UNFUND":
+            self.free[self.orders[payment.subject.removeprefix("order:")][2]] += payment.par
+
+    def _asked(self, place: int, record: Any) -> None:
+        number, after = int(record["subject"].removeprefix("report:")), record["after"]
+        if number in self.reports:
+            raise Untrue(Statement.REPORTED, f"record {place:,} asks for report {number} again")
+        self.reports[number] = Asked(after["log_size"], after["log_root"])
+
+    def _signed(self, place: int, record: Any) -> None:
+        number, after = int(record["subject"].removeprefix("report:")), record["after"]
+        paid, credited = units(after["paid"]), units(after["credited"])
+        figures = units(after["reserve"]), paid, credited, after["as_of"]
+        self.reports[number].figures[after["signer"].lower()] = figures
+        if paid > self._par["REDEEM"] or credited > self._par["MINT"]:
+            raise Untrue(
+                Statement.ONCE,
+                f"record {place:,}: report {number} counts {cnh(paid)} paid and {cnh(credited)} credited, but the "
+                f"records order {cnh(self._par['REDEEM'])} and {cnh(self._par['MINT'])}",
+            )
+
+    def _attested(self, _: int, record: Any) -> None:
+        number = int(record["subject"].removeprefix("report:"))
+        self.reports[number].signatures = list(record["after"]["signatures"])
+
+    def _posted(self, place: int, record: Any) -> None:
+        number = int(record["subject"].removeprefix("report:"))
+        found = self.reports.get(number)
+        if found is None or found.place >= 0:
+            raise Untrue(Statement.REPORTED, f"record {place:,} posts report {number}, not asked for or posted before")
+        found.place, found.transaction = place, record["evidence"][0]
+
+    def _registered(self, place: int, record: Any) -> None:
+        self.requests["Verified", record["subject"].removeprefix("wallet:").lower()].append(place)
+
+    def _wallet(self, place: int, record: Any) -> None:
+        event = "Verified" if record["action"] == "wallet.verified" else "Unverified"
+        key = event, record["subject"].removeprefix("wallet:").lower(), record["evidence"][0].lower()
+        self.wallets[key] = place
+
+    def _use(self, place: int, record: Any) -> None:
+        key = record["subject"].removeprefix("event:")
+        if key in self.uses:
+            raise Untrue(Statement.POWERS, f"record {place:,} tells the event {key} of the chain again")
+        self.uses[key] = Used(place, record["after"], record["evidence"][0])
+
+    def _power(self, place: int, record: Any) -> None:
+        for key in _asked_for(record["action"], record["after"]):
+            self.requests[key].append(place)
+
+    def _erased(self, _: int, __: Any) -> None:
+        self.erased += 1
+
+
+def _asked_for(action: str, after: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The events that a request leads to, named as `_request_of` names them."""
+    match action:
+        case "power.freeze":
+            return [("Frozen", account.lower()) for account in after["accounts"]]
+        case "power.stop":
+            return [("Stopped", after["stops"])]
+        case "power.lower":
+            return [("LimitSet", after["key"].lower(), after["capacity"], after["refill"])]
+        case "power.propose":
+            return [("Proposed", _hash(unhex(after["act"])))]
+        case "power.accept":
+            return [("Accepted", _hash(unhex(after["act"])))]
+    return [("Cancelled", after["act_id"])]
+
+
+def _canonical(value: Any) -> bytes:
+    """RFC 8785, as far as records go: integers, text, and keys in ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+# -- what the chain says
+
+
+@dataclass
+class Minted:
+    event: Event
+    orders: list[tuple[str, int]]  # recipient and units, in order
+
+
+@dataclass
+class Feed:
+    """Who may sign reports, by a feed's own events."""
+
+    attestors: set[str] = field(default_factory=set)
+    quorum: int = 0
+
+
+class Story:
+    """What the contracts did, replayed from their events; the three inequalities are checked as each could break."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.supply = 0
+        self.redeemed = 0
+        self.next = 1
+        self.mints: list[Minted] = []
+        self.burns: list[Event] = []
+        self.reports: list[Event] = []
+        self.signers: list[Feed] = []  # as they stood at each report
+        self.uses: list[Event] = []
+        self.feeds: dict[str, Feed] = defaultdict(Feed)
+        self.feed = ""
+        self.age = 0  # seconds that a report lives
+        self.oldest = 0  # seconds: the oldest report that a mint rested on
+        self.uncovered = 0  # seconds between the first mint and the end without a fresh report
+        self.built = -1, -1  # the place of the last event of the deployment
+        self._wired = ""  # the transaction that wired the contracts
+        self._issued: list[Event] = []
+
+    def play(self, event: Event) -> None:
+        """Take the next event, in the chain's order. Raises Untrue."""
+        match event.name:
+            case "Transfer":
+                self._issued.append(event)
+            case "Minted":
+                self._mint(event)
+            case "Redeemed":
+                self._burn(event)
+            case "ReportPosted":
+                self._report(event)
+            case _:
+                self._use(event)
+        if event.transaction == self._wired:
+            self.built = event.block, event.position
+
+    def end(self, time: int) -> None:
+        """Nothing comes after this time. Raises Untrue."""
+        self._refuse_strays(self._issued)
+        self._cover(time)
+
+    @property
+    def latest(self) -> Event | None:
+        return self.reports[-1] if self.reports else None
+
+    def _mint(self, event: Event) -> None:
+        first, count = event.values["first"], event.values["count"]
+        mine = [item for item in self._issued if item.transaction == event.transaction]
+        self._refuse_strays([item for item in self._issued if item.transaction != event.transaction] or mine[:-count])
+        if first != self.next or len(mine) != count:
+            what = f"the node shows {len(mine)} orders from number {self.next}, the mint {count} from {first}"
+            raise Untrue(Statement.COMPLETE, what)
+        self._issued = []
+        self.next += count
+        orders = [(item.values["to"], item.values["value"]) for item in mine]
+        self.supply += sum(value for _, value in orders)
+        self._require_backing(f"the mint of numbers {first} to {first + count - 1} in block {event.block:,}")
+        self._require_fresh(event)
+        self.mints.append(Minted(event, orders))
+
+    def _refuse_strays(self, strays: Sequence[Event]) -> None:
+        if strays:
+            what = f"{cnh(strays[0].values['value'])} appear in transaction {strays[0].transaction} without a mint"
+            raise Untrue(Statement.COMPLETE, what)
+
+    def _require_backing(self, where: str) -> None:
+        if self.latest is None:
+            if self.supply + self.redeemed:
+                raise Untrue(Statement.BACKED, f"{where} rests on no report at all")
+            return
+        told, issued = self.latest.values, self.supply + self.redeemed
+        if told["paid"] > self.redeemed:
+            what = f"more is paid ({cnh(told['paid'])}) than was redeemed ({cnh(self.redeemed)})"
+        elif issued - told["paid"] > told["reserve"]:
+            what = f"{cnh(issued - told['paid'])} is owed and {cnh(told['reserve'])} is in the reserve"
+        elif issued > told["credited"]:
+            what = f"{cnh(issued)} was ever minted and {cnh(told['credited'])} ever credited"
+        else:
+            return
+        raise Untrue(Statement.BACKED, f"at {where}, by report {told['number']}: {what}")
+
+    def _require_fresh(self, event: Event) -> None:
+        age = event.time - (self.latest.values["asOf"] if self.latest else 0)
+        if age > self.age:
+            what = f"the mint in block {event.block:,} rests on a report {age:,} seconds old; {self.age:,} are allowed"
+            raise Untrue(Statement.FRESH, what)
+        self.oldest = max(self.oldest, age)
+
+    def _burn(self, event: Event) -> None:
+        self.redeemed += event.values["value"]
+        self.supply -= event.values["value"]
+        if event.values["id"] != self.redeemed or self.supply < 0:
+            what = f"redemption {event.values['id']} does not follow from {self.redeemed - event.values['value']}"
+            raise Untrue(Statement.COMPLETE, what)
+        self.burns.append(event)
+
+    def _report(self, event: Event) -> None:
+        if event.address != self.feed:
+            return
+        self._cover(event.time)
+        feed = self.feeds[event.address]
+        self.reports.append(event)
+        self.signers.append(Feed(set(feed.attestors), feed.quorum))
+        self._require_backing(f"report {event.values['number']} in block {event.block:,}")
+
+    def _cover(self, until: int) -> None:
+        """Count the seconds since the last report's end of life, once there is anything to be backed."""
+        if self.latest is not None and self.mints:
+            self.uncovered += max(0, until - self.latest.values["asOf"] - self.age)
+
+    def _use(self, event: Event) -> None:
+        values = event.values
+        match event.name:
+            case "FeedSet":
+                self.feed = values["next"]
+            case "ReportAgeSet":
+                self.age = values["next"]
+            case "AttestorAdded":
+                self.feeds[event.address].attestors.add(values["attestor"])
+            case "AttestorRemoved":
+                self.feeds[event.address].attestors.discard(values["attestor"])
+            case "QuorumSet":
+                self.feeds[event.address].quorum = values["quorum"]
+            case "MinterSet" if values["previous"] == ZERO:
+                self._wired = event.transaction
+        self.uses.append(event)
+
+
+def read_chain(node: Node, token: str, first: int, last: int, say: Say) -> Story:
+    """Replay blocks first to last, and hold the result against the contracts' own views. Raises Untrue or Unknown."""
+    topics = {form.name: topic for topic, form in FORMS.items()}
+    own = [topic for topic, form in FORMS.items() if form.name in {item.partition("(")[0] for item in _TOKEN}]
+    logs = node.logs([token], [own], first, last, say)
+    logs += node.logs([token], [topics["Transfer"], "0x" + "00" * 32], first, last, say)
+    parts = {"0x" + node.view(token, "authority()", last)[0][-40:]}
+    for log in logs:
+        if log["topics"][0] in (topics["FeedSet"], topics["MinterSet"]):
+            parts.add("0x" + log["topics"][2][-40:])
+    logs += node.logs(sorted(parts), [list(set(FORMS) - {topics["Transfer"]})], first, last, say)
+    story = Story(token)
+    times = _times(node, logs)
+    for event in sorted(decode(log, times[int(log["blockNumber"], 16)]) for log in logs):
+        story.play(event)
+    story.end(int(node.block(hex(last))["timestamp"], 16))
+    _require_totals(node, story, last)
+    return story
+
+
+def _times(node: Node, logs: Sequence[Any]) -> dict[int, int]:
+    """The times of the logs' blocks: from the logs where the node tells them there, or else from the headers."""
+    times = {int(log["blockNumber"], 16): int(log.get("blockTimestamp") or "0x0", 16) for log in logs}
+    unknown = [number for number, time in times.items() if not time]
+    for at in range(0, len(unknown), 500):
+        numbers = unknown[at : at + 500]
+        headers = node.ask_all("eth_getBlockByNumber", [[hex(number), False] for number in numbers])
+        times.update((number, int(header["timestamp"], 16)) for number, header in zip(numbers, headers, strict=True))
+    return times
+
+
+def _require_totals(node: Node, story: Story, last: int) -> None:
+    for signature, found in (
+        ("totalSupply()", story.supply),
+        ("redeemed()", story.redeemed),
+        ("nextNumber()", story.next),
+        ("feed()", int(story.feed or ZERO, 16)),
+    ):
+        told = int(node.view(story.token, signature, last)[0], 16)
+        if told != found:
+            what = f"the events up to block {last:,} give {signature[:-2]} {found}, the contract says {told}"
+            raise Untrue(Statement.COMPLETE, what)
+    if story.feed:
+        quorum, count, _ = (int(word, 16) for word in node.view(story.feed, "attestorSet()", last))
+        known = story.feeds[story.feed]
+        if (quorum, count) != (known.quorum, len(known.attestors)):
+            what = f"the events give a quorum of {known.quorum} of {len(known.attestors)}, the feed {quorum} of {count}"
+            raise Untrue(Statement.COMPLETE, what)
+
+
+# -- the two held against each other
+
+
+def require_attested(story: Story, book: Book, chain_id: int) -> None:
+    """Every report is signed by a quorum of the attestors of its time, over just these figures. Raises Untrue."""
+    for event, feed in zip(story.reports, story.signers, strict=True):
+        number = event.values["number"]
+        asked = book.reports.get(number)
+        if asked is None or not asked.signatures:
+            continue  # REPORTED says so, unless it is too new to be recorded
+        digest = report_digest(event.values, story.token, event.address, chain_id)
+        found = [recover(digest, signature) for signature in asked.signatures]
+        strangers = [signer for signer in found if signer not in feed.attestors]
+        if strangers:
+            raise Untrue(Statement.ATTESTED, f"report {number} is signed by {strangers[0]}, who was no attestor then")
+        if len(set(found)) < feed.quorum:
+            what = f"report {number} has {len(set(found))} signatures; the quorum was {feed.quorum}"
+            raise Untrue(Statement.ATTESTED, what)
+
+
+def report_digest(values: Mapping[str, Any], token: str, feed: str, chain_id: int) -> bytes:
+    """What the attestors sign (EIP-712)."""
+    kind = b"Report(address token,uint64 number,uint256 reserve,uint256 paid,uint256 credited,uint64 asOf,"
+    kind += b"bytes32 logRoot,uint64 logSize)"
+    domain = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+    parts = [keccak(kind), unhex(token).rjust(32, b"\0")]
+    parts += [values[name].to_bytes(32) for name in ("number", "reserve", "paid", "credited", "asOf")]
+    parts += [unhex(values["logRoot"]), values["logSize"].to_bytes(32)]
+    own = [keccak(domain), keccak(b"ReserveFeed"), keccak(b"1"), chain_id.to_bytes(32), unhex(feed).rjust(32, b"\0")]
+    return keccak(b"\x19\x01" + keccak(b"".join(own)) + keccak(b"".join(parts)))
+
+
+def recover(digest: bytes, signature: str) -> str:
+    """Whose key made a signature of 65 bytes r, s, v; the zero address if nobody's."""
+    blob = unhex(signature)
+    try:
+        public = Signature(blob[:64] + bytes([blob[64] - 27])).recover_public_key_from_msg_hash(digest)
+    except (BadSignature, ValidationError, ValueError, IndexError):
+        return ZERO
+    return str(public.to_address())
+
+
+class Late:
+    """Which events of the chain need no record yet: none that a later one with a record follows."""
+
+    def __init__(self, final: int, until: int) -> None:
+        self.pending = 0
+        self._final = final  # the last final block
+        self._until = until  # seconds since 1970 UTC: what is final and older must be recorded
+        self._recorded = -1, -1
+
+    def recorded(self, event: Event) -> None:
+        self._recorded = max(self._recorded, (event.block, event.position))
+
+    def excuse(self, event: Event, statement: Statement, what: str) -> None:
+        """Raise Untrue unless the event is so new that its record may still come."""
+        if (event.block, event.position) < self._recorded or (event.block <= self._final and event.time < self._until):
+            place = f"block {event.block:,}, transaction {event.transaction}"
+            raise Untrue(statement, f"{what} on chain ({place}) has no record")
+        self.pending += 1
+
+
+def compare(story: Story, book: Book, late: Late) -> None:
+    """Every event against its record, and every record against its event. Raises Untrue."""
+    uses = [(event, _record_of(event, book)) for event in story.uses]
+    for event in (*(mint.event for mint in story.mints), *story.burns, *story.reports):
+        if _told(event, book):
+            late.recorded(event)
+    for event, used in uses:
+        if used is not None:
+            late.recorded(event)
+    for mint in story.mints:
+        _compare_mint(mint, book, late)
+    _refuse_rest(
+        Statement.MINTED, book.mints, {mint.event.values["batchRoot"] for mint in story.mints}, "mint of batch"
+    )
+    for event in story.burns:
+        _compare_burn(event, book, late)
+    _refuse_rest(Statement.REDEEMED, book.burns, {event.values["id"] for event in story.burns}, "redemption")
+    for event in story.reports:
+        _compare_report(event, book, late)
+    posted = {number: asked for number, asked in book.reports.items() if asked.place >= 0}
+    _refuse_rest(Statement.REPORTED, posted, {event.values["number"] for event in story.reports}, "report")
+    _compare_uses(uses, story, book, late)
+
+
+def _told(event: Event, book: Book) -> bool:
+    match event.name:
+        case "Minted":
+            return event.values["batchRoot"] in book.mints
+        case "Redeemed":
+            return event.values["id"] in book.burns
+    asked = book.reports.get(event.values["number"])
+    return asked is not None and asked.place >= 0
+
+
+def _refuse_rest(statement: Statement, recorded: Mapping[Any, Any], known: set[Any], what: str) -> None:
+    for key, item in recorded.items():
+        if key not in known:
+            raise Untrue(statement, f"record {item.place:,} tells the {what} {key}, which is not on chain")
+
+
+def _compare_mint(mint: Minted, book: Book, late: Late) -> None:
+    event = mint.event
+    reference, first = event.values["batchRoot"], event.values["first"]
+    what = f"the mint of numbers {first} to {first + len(mint.orders) - 1}"
+    found = book.mints.get(reference)
+    if found is None:
+        late.excuse(event, Statement.MINTED, what)
+        return
+    if tree_root(map(unhex, found.orders)) != unhex(reference):
+        raise Untrue(Statement.MINTED, f"{what} commits to other orders than record {found.place:,} names")
+    recorded = [book.orders[order][:2] for order in found.orders]
+    if (found.first, found.transaction, recorded) != (first, event.transaction, mint.orders):
+        raise Untrue(Statement.MINTED, f"{what} is not what record {found.place:,} and its orders say")
+
+
+def _compare_burn(event: Event, book: Book, late: Late) -> None:
+    values = event.values
+    found = book.burns.get(values["id"])
+    if found is None:
+        late.excuse(event, Statement.REDEEMED, f"redemption {values['id']}")
+        return
+    recorded = found.holder, found.value, found.reference, found.transaction
+    if recorded != (values["account"], values["value"], values["instruction"], event.transaction):
+        raise Untrue(Statement.REDEEMED, f"redemption {values['id']} is not what record {found.place:,} says")
+
+
+def _compare_report(event: Event, book: Book, late: Late) -> None:
+    values, number = event.values, event.values["number"]
+    asked = book.reports.get(number)
+    if asked is None or asked.place < 0:
+        late.excuse(event, Statement.REPORTED, f"report {number}")
+        return
+    if (asked.size, asked.root) != (values["logSize"], values["logRoot"]):
+        raise Untrue(Statement.REPORTED, f"report {number} anchors another log than was asked for")
+    figures = values["reserve"], values["paid"], values["credited"], values["asOf"]
+    if any(figures != told for told in asked.figures.values()) or asked.transaction != event.transaction:
+        raise Untrue(Statement.REPORTED, f"report {number} on chain is not the one that record {asked.place:,} says")
+
+
+def _record_of(event: Event, book: Book) -> Used | None:
+    """The record of a power's use; a wallet's has a form of its own."""
+    if event.name not in ("Verified", "Unverified"):
+        return book.uses.get(f"{event.block}:{event.position}")
+    place = book.wallets.get((event.name, event.values["account"], event.transaction))
+    return None if place is None else Used(place, {"event": event.name, **event.values}, event.transaction)
+
+
+def _compare_uses(uses: Sequence[tuple[Event, Used | None]], story: Story, book: Book, late: Late) -> None:
+    accepted = {event.transaction for event, _ in uses if event.name == "Accepted"}
+    requests = {key: list(places) for key, places in book.requests.items()}
+    for event, used in uses:
+        what = f"{event.name}({', '.join(f'{name} {value}' for name, value in event.values.items())})"
+        if used is None:
+            late.excuse(event, Statement.POWERS, what)
+            continue
+        if used.told.get("event") != event.name or not _same(event, used):
+            raise Untrue(Statement.POWERS, f"{what} on chain is not what record {used.place:,} says")
+        if (event.block, event.position) > story.built and not _allowed(event, used, accepted, requests):
+            raise Untrue(Statement.POWERS, f"{what} in transaction {event.transaction} was never asked for")
+    known = {f"{event.block}:{event.position}" for event, _ in uses}
+    _refuse_rest(Statement.POWERS, book.uses, known, "event")
+    seen = {(event.name, event.values.get("account"), event.transaction) for event, _ in uses}
+    for key, place in book.wallets.items():
+        if key not in seen:
+            raise Untrue(Statement.POWERS, f"record {place:,} tells {key[0]}({key[1]}), which is not on chain")
+
+
+def _same(event: Event, used: Used) -> bool:
+    told = {name: _text(value) for name, value in used.told.items()}
+    return event.transaction == used.transaction and all(
+        told.get(name) == _text(_shown(name, value)) for name, value in event.values.items()
+    )
+
+
+def _shown(name: str, value: Any) -> Any:
+    """A value as a record shows it: limits are amounts."""
+    return cnh(value).replace(",", "") if name in ("capacity", "refill") else value
+
+
+def _text(value: Any) -> str:
+    return str(value).lower()
+
+
+_EFFECTS = frozenset(
+    (
+        "Unfrozen",
+        "Resumed",
+        "MinterSet",
+        "FeedSet",
+        "HookSet",
+        "PolicySet",
+        "ReportAgeSet",
+        "AttestorAdded",
+        "QuorumSet",
+        "LimitSet",
+    )
+)
+"""What only a slow act does, but for a limit that is lowered."""
+
+_ASKED = frozenset(("Verified", "Frozen", "Stopped", "Proposed", "Accepted", "Cancelled", "LimitSet"))
+
+
+def _allowed(event: Event, used: Used, accepted: set[str], requests: dict[tuple[str, ...], list[int]]) -> bool:
+    """Whether a use of a power is the effect of an accepted act, or was asked for by an earlier record."""
+    if event.name in _EFFECTS and event.transaction in accepted:
+        return True
+    if event.name not in _ASKED:
+        return event.name not in _EFFECTS
+    places = requests.get(_request_of(event), [])
+    if not places or places[0] >= used.place:
+        return False
+    places.pop(0)
+    return True
+
+
+def _request_of(event: Event) -> tuple[str, ...]:
+    values = event.values
+    match event.name:
+        case "LimitSet":
+            return event.name, values["key"], _shown("capacity", values["capacity"]), _shown("refill", values["refill"])
+        case "Stopped":
+            return event.name, str(values["stops"])
+    return event.name, values.get("account") or values["actId"]
+
+
+# -- the verdict
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """What was found; amounts are units of 10^-6 CNH. Without a failure every statement holds."""
+
+    log: str
+    size: int = 0  # records under the latest checkpoint
+    root: str = ""
+    checkpoints: int = 0
+    anchored: int = 0  # records under the last anchor: those after it are signed only
+    anchors: int = 0
+    seen: int = 0  # size at this verifier's last run
+    erased: int = 0  # commitments whose salt was erased
+    chain_id: int = 0
+    block: int = 0  # the last one read
+    block_hash: str = ""
+    mints: int = 0  # transactions
+    orders: int = 0
+    redemptions: int = 0
+    reports: int = 0
+    powers: int = 0
+    pending: int = 0  # events so new that they need no record yet
+    minted: int = 0
+    redeemed: int = 0
+    supply: int = 0
+    reserve: int = 0
+    paid: int = 0
+    credited: int = 0
+    as_of: int = 0
+    oldest: int = 0  # seconds: the oldest report that a mint rested on
+    uncovered: int = 0  # seconds without a fresh report since the first mint
+    quorum: str = ""
+    statement: int = 0  # the first false one
+    failure: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return not self.failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a run leaves for the next: the log and the chain as they were."""
+
+    log: str  # the log's key
+    genesis: str
+    token: str
+    size: int
+    root: str
+
+
+def verify(
+    node: Node, source: Source, token: str, key: Key, *, seen: Seen | None, grace: int = GRACE, say: Say
+) -> tuple[Verdict, Seen | None]:
+    """Check every statement; the verdict, and what the next run must find again if all holds. Raises Unknown."""
+    verdict = Verdict(log=key.name, seen=seen.size if seen else 0)
+    try:
+        return verdict, _verify(verdict, node, source, token.lower(), key, seen, grace, say)
+    except Untrue as untrue:
+        verdict.statement, verdict.failure = int(untrue.statement), untrue.what
+        return verdict, None
+
+
+def _verify(
+    verdict: Verdict, node: Node, source: Source, token: str, key: Key, seen: Seen | None, grace: int, say: Say
+) -> Seen:
+    genesis, verdict.chain_id = node.block("0x0")["hash"], int(node.ask("eth_chainId"), 16)
+    _require_known(seen, key, genesis, token)
+    # A report that lands after this block may anchor more than the checkpoint that is read next.
+    known = node.number("latest")
+    latest = source.checkpoint(key)
+    verdict.size, verdict.root = latest.size, "0x" + latest.root.hex()
+    past = source.past(key, [])
+    if past and past[-1].size > latest.size:
+        what = f"a checkpoint of {past[-1].size:,} records was published, but the log ends after {latest.size:,}"
+        raise Untrue(Statement.WHOLE, what)
+    if seen is not None and seen.size > latest.size:
+        what = f"{seen.size:,} records were seen here before, but the log ends after {latest.size:,}"
+        raise Untrue(Statement.WHOLE, what)
+    anchors = _anchors(node, token, known)
+    for size, _, number in anchors:
+        if size > latest.size:
+            what = f"report {number} anchors {size:,} records, but the log ends after {latest.size:,}"
+            raise Untrue(Statement.WHOLE, what)
+    verdict.anchored, verdict.anchors = max((size for size, _, _ in anchors), default=0), len(anchors)
+    if not past:
+        past = source.past(key, {size for size, _, _ in anchors})
+    verdict.checkpoints = len(past)
+    book = _read_records(source, latest, _expected(latest, past, seen, anchors), say)
+    verdict.erased = book.erased
+    _require_bound(book, genesis, verdict.chain_id, token)
+    _hold_against_chain(verdict, node, token, book, grace, say)
+    return Seen(log=key.text, genesis=genesis, token=token, size=latest.size, root=verdict.root)
+
+
+def _require_known(seen: Seen | None, key: Key, genesis: str, token: str) -> None:
+    if seen is None:
+        return
+    if seen.log != key.text:
+        raise Untrue(Statement.CONSISTENT, f"the log has another key than at the last run: {seen.log}")
+    if (seen.genesis, seen.token) != (genesis, token):
+        raise Untrue(Statement.BOUND, "the chain or the token is another one than at the last run")
+
+
+def _anchors(node: Node, token: str, last: int) -> list[tuple[int, bytes, int]]:
+    """Size, root and number of every report that the token's feeds hold up to a block."""
+    names = {form.name: topic for topic, form in FORMS.items()}
+    changes = node.logs([token], [names["FeedSet"]], 0, last, lambda _: None)
+    feeds = ["0x" + log["topics"][2][-40:] for log in changes]
+    logs = node.logs(feeds, [names["ReportPosted"]], 0, last, lambda _: None) if feeds else []
+    found = [decode(log, 0).values for log in logs]
+    return [(values["logSize"], unhex(values["logRoot"]), values["number"]) for values in found]
+
+
+Roots = dict[int, list[tuple[bytes, Statement, str]]]
+
+
+def _expected(
+    latest: Checkpoint, past: Sequence[Checkpoint], seen: Seen | None, anchors: Sequence[tuple[int, bytes, int]]
+) -> Roots:
+    """Every root that the records must lead to, by size."""
+    roots: Roots = defaultdict(list)
+    for item in (*past, latest):
+        roots[item.size].append((item.root, Statement.ROOTS, f"the checkpoint of size {item.size:,} is signed over"))
+    if seen is not None:
+        roots[seen.size].append((unhex(seen.root), Statement.CONSISTENT, "this verifier saw at its last run"))
+    for size, root, number in anchors:
+        roots[size].append((root, Statement.ANCHORED, f"report {number} anchors on chain"))
+    return roots
+
+
+def _read_records(source: Source, latest: Checkpoint, roots: Roots, say: Say) -> Book:
+    """All records, once: hashed, held against every known root, and read."""
+    book, tree = Book(), Tree()
+    bodies = []
+    _require_roots(tree, roots)
+    for body in source.entries(latest.size, say):
+        tree.append(leaf_hash(body))
+        bodies.append(body)
+        if tree.size in roots:
+            _require_roots(tree, roots)
+    for place, body in enumerate(bodies):
+        book.take(place, body)
+    return book
+
+
+def _require_roots(tree: Tree, roots: Roots) -> None:
+    for root, statement, whose in roots.get(tree.size, ()):
+        if root != tree.root():
+            raise Untrue(statement, f"the first {tree.size:,} records do not have the root that {whose}")
+
+
+def _require_bound(book: Book, genesis: str, chain_id: int, token: str) -> None:
+    bound = book.bound
+    if bound is None:
+        raise Untrue(Statement.BOUND, "no record binds the log to a chain and a token")
+    if bound["genesis"] != genesis or bound["chain_id"] != chain_id:
+        raise Untrue(
+            Statement.BOUND, f"the log is of the chain with genesis {bound['genesis']}, this one has {genesis}"
+        )
+    if bound["token"].lower() != token:
+        raise Untrue(Statement.BOUND, f"the log is of the token {bound['token']}, not of {token}")
+
+
+def _hold_against_chain(verdict: Verdict, node: Node, token: str, book: Book, grace: int, say: Say) -> None:
+    last = node.number("latest")
+    final = node.block("finalized")
+    head = node.block(hex(last))
+    verdict.block, verdict.block_hash = last, head["hash"]
+    story = read_chain(node, token, book.first_block, last, say)
+    _tell(verdict, story)
+    require_attested(story, book, verdict.chain_id)
+    late = Late(int(final["number"], 16), int(final["timestamp"], 16) - grace)
+    say("comparing records and chain")
+    compare(story, book, late)
+    verdict.pending = late.pending
+
+
+def _tell(verdict: Verdict, story: Story) -> None:
+    verdict.mints, verdict.orders = len(story.mints), story.next - 1
+    verdict.redemptions, verdict.reports = len(story.burns), len(story.reports)
+    verdict.powers = sum((event.block, event.position) > story.built for event in story.uses)
+    verdict.minted, verdict.redeemed, verdict.supply = story.supply + story.redeemed, story.redeemed, story.supply
+    if story.latest is not None:
+        told = story.latest.values
+        verdict.reserve, verdict.paid, verdict.credited = told["reserve"], told["paid"], told["credited"]
+        verdict.as_of = told["asOf"]
+    verdict.oldest, verdict.uncovered = story.oldest, story.uncovered
+    feed = story.feeds[story.feed]
+    verdict.quorum = f"{feed.quorum} of {len(feed.attestors)}"
+
+
+# -- receipts
+
+
+def verify_receipt(receipt: Mapping[str, Any], token: str, key: Key, block_hash: str) -> list[str]:
+    """Check a receipt against one block hash, without a network; what it proves, in sentences. Raises Untrue.
+
+    The records lie under a checkpoint of the log's key, and the block with this hash holds the event by which the
+    token's feed anchored that checkpoint.
+    """
+    try:
+        return list(_prove(receipt, token.lower(), key, block_hash.lower()))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise Untrue(Statement.RECORDS, f"this is not a receipt: {error!r}") from error
+
+
+def _prove(receipt: Mapping[str, Any], token: str, key: Key, block_hash: str) -> Iterator[str]:
+    if receipt["v"] != 1 or receipt["token"].lower() != token:
+        raise Untrue(Statement.BOUND, f"the receipt is of the token {receipt['token']}")
+    checkpoint = open_checkpoint(receipt["checkpoint"], key, "the receipt's checkpoint")
+    for item in receipt["records"]:
+        leaf = leaf_hash(item["record"].encode())
+        path = [unhex(part) for part in item["proof"]]
+        if path_root(leaf, item["index"], checkpoint.size, path) != checkpoint.root:
+            raise Untrue(Statement.ROOTS, f"record {item['index']} is not in the log of {checkpoint.size:,} records")
+        record = json.loads(item["record"])
+        yield f"record {item['index']:,}: {record['action']} {record['subject']} {_canonical(record['after']).decode()}"
+    anchor = receipt["anchor"]
+    event = _proven_event(anchor, block_hash)
+    if event.name != "ReportPosted" or event.address != receipt["feed"].lower():
+        raise Untrue(Statement.ANCHORED, "the proven event is no report of the token's feed")
+    if (event.values["logSize"], unhex(event.values["logRoot"])) != (checkpoint.size, checkpoint.root):
+        raise Untrue(Statement.ANCHORED, f"report {event.values['number']} anchors another log")
+    yield f"they lie in the log {key.name} of {checkpoint.size:,} records, signed by its key"
+    yield f"report {event.values['number']} of the feed {event.address} anchors that log in block {block_hash}"
+
+
+def _proven_event(anchor: Mapping[str, Any], block_hash: str) -> Event:
+    """The event that the block with this hash holds, by its header and a path in its trie of receipts."""
+    header = unhex(anchor["header"])
+    if _hash(header) != block_hash:
+        raise Untrue(Statement.ANCHORED, f"the receipt's header is not that of block {block_hash}")
+    fields = rlp_decode(header)
+    found = trie_value(fields[5], rlp_encode(anchor["transaction_index"]), [unhex(node) for node in anchor["proof"]])
+    body = rlp_decode(found[1:] if found[0] < 0x80 else found)  # EIP-2718: a typed receipt begins with its type
+    address, topics, data = body[3][anchor["log_index"]]
+    log = {
+        "address": "0x" + address.hex(),
+        "topics": ["0x" + topic.hex() for topic in topics],
+        "data": "0x" + data.hex(),
+        "blockNumber": "0x" + (fields[8].hex() or "0"),
+        "logIndex": hex(anchor["log_index"]),
+        "transactionHash": "",
+    }
+    return decode(log, int.from_bytes(fields[11]))
+
+
+def trie_value(root: bytes, key: bytes, proof: Sequence[bytes]) -> bytes:
+    """The value under a key of a Merkle-Patricia trie (Yellow Paper, appendix D). Raises Untrue if it is not proven."""
+    nibbles = [part for byte in key for part in (byte >> 4, byte & 15)]
+    expected = root
+    for node in proof:
+        if (keccak(node) if len(node) >= 32 else node) != expected:
+            break
+        items = rlp_decode(node)
+        if len(items) == 17:
+            if not nibbles:
+                return bytes(items[16])
+            expected = _reference(items[nibbles.pop(0)])
+            continue
+        path, leaf = _path(items[0])
+        if nibbles[: len(path)] != path:
+            break
+        nibbles = nibbles[len(path) :]
+        if leaf:
+            if nibbles:
+                break
+            return bytes(items[1])
+        expected = _reference(items[1])
+    raise Untrue(Statement.ANCHORED, "the receipt's proof does not lead from its block to the anchoring event")
+
+
+def _reference(item: Any) -> bytes:
+    """A child by its hash, or in place when it is short."""
+    return item if isinstance(item, bytes) else rlp_encode(item)
+
+
+def _path(encoded: bytes) -> tuple[list[int], bool]:
+    nibbles = [part for byte in encoded for part in (byte >> 4, byte & 15)]
+    return nibbles[1 if nibbles[0] & 1 else 2 :], nibbles[0] >= 2
+
+
+def rlp_encode(item: Any) -> bytes:
+    """Recursive Length Prefix (Yellow Paper, appendix B) of integers, bytes and lists."""
+    if isinstance(item, int):
+        item = item.to_bytes((item.bit_length() + 7) // 8)
+    if isinstance(item, bytes):
+        return item if len(item) == 1 and item[0] < 0x80 else _length(len(item), 0x80) + item
+    body = b"".join(map(rlp_encode, item))
+    return _length(len(body), 0xC0) + body
+
+
+def rlp_decode(data: bytes) -> Any:
+    """The item that fills these bytes. Raises ValueError."""
+    item, end = _item(data, 0)
+    if end != len(data):
+        raise ValueError("not RLP")
+    return item
+
+
+def _length(size: int, offset: int) -> bytes:
+    if size < 56:
+        return bytes([offset + size])
+    digits = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes([offset + 55 + len(digits)]) + digits
+
+
+def _item(data: bytes, at: int) -> tuple[Any, int]:
+    first = data[at]
+    if first < 0x80:
+        return data[at : at + 1], at + 1
+    base = 0x80 if first < 0xC0 else 0xC0
+    start, size = at + 1, first - base
+    if size > 55:
+        start, size = start + size - 55, int.from_bytes(data[start : start + size - 55])
+    if start + size > len(data):
+        raise ValueError("not RLP")
+    if base == 0x80:
+        return data[start : start + size], start + size
+    items, place = [], start
+    while place < start + size:
+        item, place = _item(data, place)
+        items.append(item)
+    return items, start + size
+
+
+def anchor_hash(node: Node, receipt: Mapping[str, Any], token: str) -> str:
+    """The hash of the receipt's block as the chain has it, and final. Raises Untrue."""
+    number = receipt["anchor"]["block"]
+    if number > node.number("finalized"):
+        raise Untrue(Statement.ANCHORED, f"block {number:,} is not final yet")
+    feed = "0x" + node.view(token, "feed()", node.number("latest"))[0][-40:]
+    if feed != receipt["feed"].lower():
+        raise Untrue(Statement.ANCHORED, f"the token's feed is {feed}, the receipt's is {receipt['feed']}")
+    return str(node.block(hex(number))["hash"])
+
+
+# -- the witness
+
+
+def cosign(checkpoint: Checkpoint, key: Key, secret: Ed25519PrivateKey, now: int) -> str:
+    """The checkpoint with a line of this witness (C2SP tlog-cosignature, cosignature/v1)."""
+    text = checkpoint.note.rpartition("\n\n")[0] + "\n"
+    signature = secret.sign(_cosigned(text, now))
+    line = b64encode(key.ident + now.to_bytes(8) + signature).decode()
+    return f"{checkpoint.note}— {key.name} {line}\n"
+
+
+def cosigned(note: str, key: Key) -> int | None:
+    """When a witness says that it saw this checkpoint, in seconds since 1970 UTC; None if it does not say so."""
+    text, _, lines = note.rpartition("\n\n")
+    for name, ident, value in _signatures(lines):
+        if (name, ident, len(value)) == (key.name, key.ident, 72):
+            at = int.from_bytes(value[:8])
+            if key.verifies(_cosigned(text + "\n", at), value[8:]):
+                return at
+    return None
+
+
+def _cosigned(text: str, at: int) -> bytes:
+    return f"cosignature/v1\ntime {at}\n{text}".encode()
+
+
+def witness_key(path: Path, name: str) -> tuple[Key, Ed25519PrivateKey]:
+    """The witness's own key, made at first use and readable by its owner only."""
+    if not path.exists():
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+            file.write(Ed25519PrivateKey.generate().private_bytes_raw())
+    secret = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    return Key(name, _COSIGNATURE, secret.public_key().public_bytes_raw()), secret
+
+
+# -- the program
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command line; 0 if all holds, 1 if a statement is false, 2 if it could not be looked at."""
+    options = _options(arguments)
+    try:
+        key = Key.parse(_given(options.key))
+        return _check_receipt(options, key) if options.receipt else _check_all(options, key)
+    except Untrue as untrue:
+        return _end(options, {"statement": int(untrue.statement), "failure": untrue.what}, _false(untrue))
+    except (Unknown, OSError, ValueError) as error:
+        print(f"cannot look: {error}", file=sys.stderr)
+        return 2
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="verify", description="Check the issuer from outside: its log, its mints.")
+    parser.add_argument("--rpc", metavar="URL", help="a node of the chain")
+    parser.add_argument("--token", required=True, metavar="ADDRESS", help="the token's contract")
+    parser.add_argument("--key", required=True, metavar="VKEY", help="the log's key, or a file that holds it")
+    parser.add_argument("--log", metavar="FOLDER_OR_URL", help="where the log is published")
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="what this verifier saw last; written when all holds"
+    )
+    parser.add_argument("--grace", type=int, default=GRACE, metavar="SECONDS", help="for the last events' records")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="check this receipt instead of everything")
+    parser.add_argument("--block-hash", metavar="HASH", help="check the receipt against this block, without a node")
+    parser.add_argument("--witness", type=Path, metavar="FILE", help="cosign the checkpoint with the key in this file")
+    parser.add_argument("--witness-name", default="witness", metavar="NAME", help="the name of that key")
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+    options = parser.parse_args(arguments)
+    if not (options.rpc or (options.receipt and options.block_hash)):
+        parser.error("give --rpc; a receipt may be checked against --block-hash instead")
+    if not (options.log or options.receipt):
+        parser.error("give --log, or --receipt")
+    if options.witness and not options.state:
+        parser.error("a witness remembers what it saw: give --state")
+    return options
+
+
+def _given(text: str) -> str:
+    return Path(text).read_text() if "+" not in text else text
+
+
+def _check_all(options: argparse.Namespace, key: Key) -> int:
+    began, source = time.monotonic(), Source(options.log)
+    seen = _read_state(options.state)
+    verdict, now = verify(
+        Node(options.rpc), source, options.token, key, seen=seen, grace=options.grace, say=_progress()
+    )
+    _progress_ends()
+    if now is not None and options.state:
+        _replace(options.state, json.dumps(asdict(now), indent=2) + "\n")
+    lines = _lines(verdict, time.monotonic() - began)
+    if now is not None and options.witness:
+        lines.append(_witness(options, source, key, now))
+    return _end(options, asdict(verdict), "\n".join(lines))
+
+
+def _witness(options: argparse.Namespace, source: Source, key: Key, now: Seen) -> str:
+    checkpoint = source.checkpoint(key)
+    if (checkpoint.size, "0x" + checkpoint.root.hex()) != (now.size, now.root):
+        raise Unknown("the log has grown meanwhile: run again to cosign it")
+    own, secret = witness_key(options.witness, options.witness_name)
+    path = options.state.with_suffix(".checkpoint")
+    _replace(path, cosign(checkpoint, own, secret, int(time.time())))
+    return f"cosigned       {path}, as {own.text}"
+
+
+def _check_receipt(options: argparse.Namespace, key: Key) -> int:
+    receipt = json.loads(options.receipt.read_text())
+    block_hash = options.block_hash or anchor_hash(Node(options.rpc), receipt, options.token)
+    proven = verify_receipt(receipt, options.token, key, block_hash)
+    return _end(options, {"proven": proven, "failure": ""}, "\n".join([*proven, "RECEIPT VERIFIED"]))
+
+
+def _end(options: argparse.Namespace, answer: dict[str, Any], text: str) -> int:
+    print(json.dumps(answer, indent=2) if options.json else text)
+    return 1 if answer["failure"] else 0
+
+
+def _false(untrue: Untrue) -> str:
+    return f"FALSE: statement {int(untrue.statement)} ({untrue.statement.name.lower()}): {untrue.what}"
+
+
+def _lines(verdict: Verdict, seconds: float) -> list[str]:
+    found = [
+        f"log            {verdict.log}: {verdict.size:,} records, root {verdict.root}",
+        f"checkpoints    {verdict.checkpoints:,}, all signed"
+        + (f"; extends the {verdict.seen:,} records seen before" if verdict.seen else ""),
+        f"anchored       {verdict.anchored:,} records by {verdict.anchors:,} reports; "
+        f"{verdict.size - verdict.anchored:,} signed, not anchored yet",
+        f"chain          {verdict.chain_id}, read to block {verdict.block:,} {verdict.block_hash}",
+        f"mints          {verdict.orders:,} orders in {verdict.mints:,} mints, {cnh(verdict.minted)}",
+        f"redemptions    {verdict.redemptions:,}, {cnh(verdict.redeemed)}",
+        f"supply         {cnh(verdict.supply)}",
+        f"reserve        {cnh(verdict.reserve)}, paid {cnh(verdict.paid)}, credited {cnh(verdict.credited)}",
+        f"reports        {verdict.reports:,}, quorum {verdict.quorum}; the oldest that a mint rested on was "
+        f"{verdict.oldest:,} s old; {verdict.uncovered:,} s without a fresh one",
+        f"powers         {verdict.powers:,} uses since the deployment",
+        f"not recorded   {verdict.pending:,} events, too new to be",
+    ]
+    if verdict.holds:
+        return [*found, f"VERIFIED: all {len(Statement)} statements hold ({seconds:.1f} s)"]
+    return [_false(Untrue(Statement(verdict.statement), verdict.failure))]
+
+
+def _read_state(path: Path | None) -> Seen | None:
+    if path is None or not path.exists():
+        return None
+    try:
+        return Seen(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise Unknown(f"{path} is not what a run of this program left") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text)
+    beside.replace(path)
+
+
+def _progress() -> Say:
+    """Tells a person at a terminal how far it is, at most ten times a second."""
+    shown = 0.0
+
+    def say(text: str) -> None:
+        nonlocal shown
+        if sys.stderr.isatty() and time.monotonic() - shown > 0.1:
+            shown = time.monotonic()
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _progress_ends() -> None:
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
