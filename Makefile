@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check lock
+.PHONY: help install demo test faults check lock gas
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: install  ## the floors, the style and the types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
+
+gas: install  ## measure what the contracts cost, and write docs/gas.json and docs/gas.md
+	@$(BIN)/python -m scripts.gas
 
 lock: install  ## write the locks again after a change of the dependencies
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
