@@ -18,6 +18,8 @@ from issuer.errors import Misconfigured, Unreachable
 from issuer.settings import passphrase
 
 _POLL = 0.3  # seconds between two looks at the chain
+_SAID_EVERY = 15  # seconds between two words about what is waited for
+_PATIENCE = 900  # seconds
 
 
 @click.command()
@@ -78,7 +80,7 @@ def deploy(session: Session) -> None:
     plan = deployer.plan()
     if not session.as_json:
         _show(plan)
-    made = deployer.run(lambda: time.sleep(_POLL))
+    made = deployer.run(_Patience(session).wait)
     issuer.bind(made)
     done = deployer.plan()
     shown = {"chain_id": made.chain_id, "genesis": made.genesis, "delay_seconds": made.delay}
