@@ -1047,7 +1047,7 @@ class Late:
 
     def excuse(self, event: Event, statement: Statement, what: str) -> None:
         """Raise Untrue unless the event is so new that its record may still come."""
-        if (event.block, event.position) < self._recorded or (event.block <= self._final and event.time < self._until):
+        if (event.block, event.position) < self._recorded or (event.block <= self._final and event.time <= self._until):
             place = f"block {event.block:,}, transaction {event.transaction}"
             raise Untrue(statement, f"{what} on chain ({place}) has no record")
         self.pending += 1

@@ -1,0 +1,125 @@
+"""The stranger's verifier on a whole world: what it says when everything is true, and what it needs."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from issuer import verify
+from issuer.money import parse_units
+from issuer.verify import Seen, Unknown
+from tests import anvil, stranger
+from tests.anvil import ROOT
+from tests.world import World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with anvil.run() as chain:
+        world = World.create(tmp_path_factory.mktemp("world"), chain)
+        stranger.live(world)
+        yield world
+        world.close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(world: World) -> Iterator[str]:
+    """The log folder as it lies, behind a static file server."""
+    handler = partial(QuietHandler, directory=world.issuer.home.log)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_true_story_holds_in_every_statement(world: World) -> None:
+    verdict = stranger.check(world)
+    assert verdict.failure == ""
+    assert (verdict.orders, verdict.mints, verdict.redemptions) == (2, 2, 1)
+    assert (verdict.minted, verdict.redeemed) == (parse_units("1000000"), parse_units("100000"))
+    assert (verdict.supply, verdict.reserve, verdict.paid) == tuple(
+        parse_units(amount) for amount in ("900000", "900000", "100000")
+    )
+    assert verdict.quorum == "2 of 2"
+    assert verdict.pending == 0
+    assert 0 < verdict.anchored < verdict.size
+    assert verdict.powers == 3  # two wallets verified, one account frozen
+
+
+def test_the_log_may_lie_behind_a_static_file_server(world: World, server: str) -> None:
+    near, far = stranger.check(world), stranger.check(world, server)
+    assert far.failure == ""
+    assert (far.size, far.root, far.supply) == (near.size, near.root, near.supply)
+    assert 0 < far.checkpoints < near.checkpoints  # a server lists no files: only the anchored ones are asked for
+
+
+def test_the_next_run_must_find_what_this_one_saw(world: World) -> None:
+    _, seen = stranger.run(world)
+    assert seen is not None
+    again = stranger.check(world, seen=seen)
+    assert (again.failure, again.seen) == ("", seen.size)
+
+
+def test_it_is_one_file_that_runs_alone(world: World, tmp_path: Path) -> None:
+    """Copied away, without the package on the path; it remembers, and a second run says so."""
+    program = tmp_path / "verify.py"
+    program.write_text((ROOT / "issuer" / "verify.py").read_text())
+    options = ["--rpc", world.chain.url, "--token", world.token, "--key", str(world.issuer.home.log_key)]
+    options += ["--log", str(world.issuer.home.log), "--state", str(tmp_path / "seen.json")]
+    code = "import runpy, sys; sys.modules['issuer'] = None; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    run = partial(subprocess.run, capture_output=True, text=True, check=True, cwd=tmp_path)
+    alone = run([sys.executable, "-c", code, str(program), *options])
+    assert "VERIFIED: all 16 statements hold" in alone.stdout
+    assert alone.stderr == ""
+    second = run([sys.executable, str(program), *options, "--json"])
+    assert json.loads(second.stdout)["seen"] == Seen(**json.loads((tmp_path / "seen.json").read_text())).size
+
+
+def test_the_exit_status_tells_false_from_unknown(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--rpc", world.chain.url, "--token", world.token, "--key", stranger.vkey(world)]
+    assert verify.main([*arguments, "--log", str(world.issuer.home.log)]) == 0
+    assert verify.main([*arguments, "--log", str(tmp_path)]) == 1
+    assert "FALSE: statement 1 (signed): the log has no file checkpoint" in capsys.readouterr().out
+    arguments[1] = "http://127.0.0.1:9"
+    assert verify.main([*arguments, "--log", str(world.issuer.home.log)]) == 2
+    assert "cannot look: http://127.0.0.1:9 does not answer" in capsys.readouterr().err
+
+
+def test_a_node_that_gives_few_logs_at_once_is_asked_again(world: World) -> None:
+    """Public nodes refuse long ranges; the answer must be the same."""
+    asked = []
+
+    class Narrow(verify.Node):
+        def ask(self, method: str, *params: object) -> object:
+            if method == "eth_getLogs":
+                wanted = params[0]
+                assert isinstance(wanted, dict)
+                span = int(wanted["toBlock"], 16) - int(wanted["fromBlock"], 16)
+                asked.append(span)
+                if span > 10:
+                    raise Unknown("query exceeds max block range 10")
+            return super().ask(method, *params)
+
+    key = verify.Key.parse(stranger.vkey(world))
+    source = verify.Source(str(world.issuer.home.log))
+    verdict, _ = verify.verify(
+        Narrow(world.chain.url), source, world.token, key, seen=None, grace=0, say=lambda _: None
+    )
+    assert verdict.failure == ""
+    assert verdict.supply == parse_units("900000")
+    assert max(asked) > 10
