@@ -12,7 +12,7 @@ from issuer.chain import rpc, transactions
 from issuer.chain.node import Node
 from issuer.chain.rpc import Receipt
 from issuer.chain.transactions import Attempt, Key, Sent
-from issuer.errors import Unreachable
+from issuer.errors import Refused, Unreachable
 from issuer.store import facts
 from issuer.store.facts import News
 from issuer.store.states import Door, Outcome, TransactionState
@@ -143,6 +143,20 @@ class Outcomes:
             transactions.halt(unit, key.address, reason)
             facts.bring(unit, Door.CHAIN, [news])
         return 1
+
+
+def final_nonce(store: Store, node: Node, address: str) -> int:
+    """How many transactions of a key are final: where it may sign on after it was halted.
+
+    Raises Refused while there are later ones: one that vanished in a reorganisation would leave a nonce that is never
+    used, and nothing after it would ever be mined.
+    """
+    with store.read() as connection:
+        final = connection.execute(select(cursor.c.number)).scalar() or 0
+    nonce = rpc.nonce(node, address, final)
+    if rpc.nonce(node, address) != nonce:
+        raise Refused(f"a transaction of {address} is not final yet", "Wait until it is, then resume the key.")
+    return nonce
 
 
 def _own(form: Attempt, receipt: Receipt) -> End:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from issuer import audit
-from issuer.chain import rpc, transactions
+from issuer.chain import outcomes, transactions
 from issuer.chain.keystore import Job
 from issuer.cli import answer
 from issuer.cli.parameters import answers, asks
@@ -53,7 +53,7 @@ def resume(session: Session, job: str) -> None:
     def prepare() -> Callable[[Unit], dict[str, Any]]:
         issuer = session.issuer
         address = issuer.addresses.address(job)
-        nonce = rpc.nonce(issuer.node, address)
+        nonce = outcomes.final_nonce(issuer.store, issuer.node, address)
         return lambda unit: _resume(unit, job, address, nonce)
 
     session.ask_prepared("key.resume", {"job": job}, prepare)

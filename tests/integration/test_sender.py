@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from issuer import crash
-from issuer.chain import rpc, transactions
+from issuer.chain import outcomes, rpc, transactions
 from issuer.chain.keystore import Job
 from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Limits, Sender
@@ -70,8 +70,8 @@ def spend(sandbox: Sandbox, job: Job, nonce: int) -> str:
 
 
 def resume(sandbox: Sandbox, job: Job) -> None:
+    nonce = outcomes.final_nonce(sandbox.store, sandbox.node, address(sandbox, job))
     with sandbox.store.unit("resume") as unit:
-        nonce = rpc.nonce(sandbox.node, address(sandbox, job))
         transactions.resume(unit, address=address(sandbox, job), nonce=nonce)
 
 
@@ -473,6 +473,10 @@ def test_a_foreign_transaction_at_a_free_nonce_halts_the_key(sandbox: Sandbox, a
     assert (halted["signer"], halted["role"], halted["nonce"]) == (address(sandbox, Job.REGISTRAR), "registrar", 1)
     assert sandbox.outcomes.collect() == 0
     assert sandbox.sender.send() == 0
+    with pytest.raises(Refused, match="not final yet"):
+        resume(sandbox, Job.REGISTRAR)
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
     resume(sandbox, Job.REGISTRAR)
     assert sandbox.sender.send() == 1
     assert sandbox.rows(tables.transaction)[-1].nonce == 2
