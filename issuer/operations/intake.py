@@ -53,6 +53,8 @@ def _sent(unit: Unit, fact: Fact) -> None:
         batches.wait(unit, told["subject"].removeprefix("batch:"))
     elif told["kind"] == "report":
         reserve.not_posted(unit, told["subject"], told["outcome"])
+    elif told["kind"] == "accept":
+        powers.not_accepted(unit, told["subject"], refused=False)
     if told["outcome"] == Outcome.FOREIGN:
         _halted(unit, fact)
 
@@ -81,6 +83,8 @@ def _refused(unit: Unit, fact: Fact) -> None:
     else:
         after = {"kind": told["kind"], "error": told["error"]}
         audit.append(unit, "transaction.refused", told["subject"], after=after)
+        if told["kind"] == "accept":
+            powers.not_accepted(unit, told["subject"], refused=True)
 
 
 def _broken(unit: Unit, fact: Fact) -> None:

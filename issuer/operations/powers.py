@@ -46,7 +46,7 @@ def propose(unit: Unit, *, contract: str, act: str, case: str) -> dict[str, Any]
 def cancel(unit: Unit, *, act_id: str, case: str) -> dict[str, Any]:
     """Cancel a slow act that waits. Raises NotFound or Refused."""
     row = _get(unit.connection, act_id)
-    if row["state"] not in (ProposalState.PROPOSED, ProposalState.ACCEPTING):
+    if row["state"] not in (ProposalState.PROPOSED, ProposalState.ACCEPTING, ProposalState.FAILED):
         raise Refused(f"the act is {row['state']}", "Only a waiting act can be cancelled.")
     return _order(unit, "cancel", {"contract": row["contract"], "act_id": act_id}, case=case)
 
@@ -81,6 +81,14 @@ def accepted(unit: Unit, fact: Fact) -> None:
 
 def cancelled(unit: Unit, fact: Fact) -> None:
     _end(unit, fact, ProposalState.CANCELLED)
+
+
+def not_accepted(unit: Unit, subject: str, *, refused: bool) -> None:
+    """An acceptance came to nothing. If the contract would refuse it, it has failed; else it is ordered again."""
+    row = _get(unit.connection, subject.removeprefix("case:act:"))
+    state = ProposalState.FAILED if refused else ProposalState.PROPOSED
+    if row["state"] == ProposalState.ACCEPTING:
+        move(unit, proposal, row["act_id"], ProposalState.ACCEPTING, state)
 
 
 def observed(unit: Unit, fact: Fact) -> None:

@@ -72,9 +72,10 @@ class ReportState(StrEnum):
 
 class ProposalState(StrEnum):
     PROPOSED = "proposed"  # the contract's delay runs -> accepting | cancelled
-    ACCEPTING = "accepting"  # the delay is over and the accepting transaction is ordered -> accepted | cancelled
+    ACCEPTING = "accepting"  # the accepting transaction is ordered -> accepted | cancelled | proposed | failed
     ACCEPTED = "accepted"
     CANCELLED = "cancelled"
+    FAILED = "failed"  # the contract would not do it any more: what it was to undo has changed
 
 
 class IntentState(StrEnum):
