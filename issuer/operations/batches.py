@@ -110,15 +110,16 @@ def send(unit: Unit) -> int:
 
 
 def unfund(unit: Unit, policy: Policy) -> int:
-    """Send failed orders' money back to collection once a report without it is final; the number instructed."""
-    if locks.locked(unit.connection, Scope.PAYOUTS):
+    """Send failed orders' money back to collection once a report without it is final; the number instructed.
+
+    Not while a report is asked for that leaves it out: the bank would leave out what has gone already.
+    """
+    if locks.locked(unit.connection, Scope.PAYOUTS) or _report_asked(unit.connection):
         return 0
-    statement = (
-        select(mint_order)
-        .join(report, report.c.number == mint_order.c.withheld_by)
-        .where(mint_order.c.state == OrderState.FAILED, report.c.state == ReportState.FINAL)
-    )
-    rows = unit.connection.execute(statement).all()
+    # Every report leaves out all orders that have failed by then, so one after a refused one serves as well.
+    final = select(func.max(report.c.number)).where(report.c.state == ReportState.FINAL).scalar_subquery()
+    statement = select(mint_order).where(mint_order.c.state == OrderState.FAILED, mint_order.c.withheld_by <= final)
+    rows = unit.connection.execute(statement.order_by(mint_order.c.id)).all()
     due = [row for row in rows if not payouts.live(unit.connection, PayoutKind.UNFUND, f"order:{row.commitment}")]
     for row in due:
         payouts.instruct(
@@ -216,6 +217,12 @@ def withhold(unit: Unit, number: int) -> int:
     return int(unit.connection.execute(total).scalar_one())
 
 
+def leaving(connection: Connection) -> bool:
+    """Whether a failed order's money is on its way out of the reserve, and not yet back."""
+    failed = connection.execute(select(mint_order.c.commitment).where(mint_order.c.state == OrderState.FAILED))
+    return any(payouts.live(connection, PayoutKind.UNFUND, f"order:{row.commitment}") for row in failed.all())
+
+
 def report_wanted(connection: Connection) -> bool:
     """Whether a batch waits for a report that covers it, or a failed order for one that leaves it out."""
     failed = select(mint_order.c.id).where(mint_order.c.state == OrderState.FAILED, mint_order.c.withheld_by.is_(None))
@@ -287,11 +294,19 @@ def _order(connection: Connection, commitment: str) -> Row[Any]:
 
 
 def _carried(connection: Connection, row: Row[Any]) -> bool:
-    """Whether an intent for the batch waits, or a signed transaction carries it until its nonce is final."""
-    alive = (IntentState.OPEN, IntentState.BOUND)
+    """Whether an intent for the batch waits, a signed transaction carries it, or one has minted it.
+
+    A mint that succeeded finally and whose event is not there yet was left out by a node; it is never sent again.
+    """
+    alive = (IntentState.OPEN, IntentState.BOUND, IntentState.DONE)
     statement = select(intent.c.id).where(
         intent.c.kind == "mint", intent.c.subject == _subject(row), intent.c.state.in_(alive)
     )
+    return connection.execute(statement).first() is not None
+
+
+def _report_asked(connection: Connection) -> bool:
+    statement = select(report.c.number).where(report.c.state == ReportState.REQUESTED)
     return connection.execute(statement).first() is not None
 
 

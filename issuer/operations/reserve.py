@@ -29,10 +29,14 @@ PAUSE = 5
 def request(unit: Unit) -> dict[str, Any]:
     """Ask bank and auditor for a report that anchors the log as it is published now.
 
-    Raises Refused while one is asked for, or while the chain has no block later than the last report.
+    Raises Refused while one is asked for, while a failed order's money is on its way out of the reserve, or while the
+    chain has no block later than the last report.
     """
     if _in_state(unit.connection, ReportState.REQUESTED) is not None:
         raise Refused("a report is asked for already", "Wait for the answers: see `issuer report show`.")
+    if batches.leaving(unit.connection):
+        # Whether the bank books it before or after it signs, nobody can tell, nor whether to leave it out.
+        raise Refused("a failed order's money is leaving the reserve", "Wait for the bank: see `issuer payout list`.")
     anchor, block_time = _anchor(unit.connection), _block_time(unit.connection)
     last = latest(unit.connection)
     if anchor is None or (last is not None and block_time <= last["as_of"]):

@@ -102,6 +102,9 @@ class Desk:
         told: dict[str, Any] = {"number": number, "chain_id": 31337, "feed": FEED, "signer": signer, "report": report}
         self.tell(Door.BANK, "report", signature="0x" + signer[2:4] * 65, **told)
 
+    def tell_refusal(self, number: int, code: str) -> None:
+        self.tell(Door.BANK, "refusal", number=number, by="bank", code=code, reason="because")
+
     def chain(self, kind: str, /, **payload: Any) -> None:
         self.tell(Door.CHAIN, kind, transaction="0x" + "77" * 32, block=2, timestamp=START, **payload)
 
@@ -130,8 +133,7 @@ class Desk:
 
     def attest(self, *, reserve_units: int, credited: int, paid: int = 0) -> int:
         """Ask for a report; bank and auditor sign these figures."""
-        with self.store.unit("pass time") as unit:
-            unit.connection.execute(update(cursor).values(timestamp=cursor.c.timestamp + 60))
+        self.pass_time()
         number = int(self.act(reserve.request)["number"])
         with self.store.read() as connection:
             as_of = connection.execute(select(cursor.c.timestamp)).scalar_one()
@@ -140,6 +142,11 @@ class Desk:
         self.act(batches.attest)
         self.act(batches.send)
         return number
+
+    def pass_time(self) -> None:
+        """The chain's final block is a later one."""
+        with self.store.unit("pass time") as unit:
+            unit.connection.execute(update(cursor).values(timestamp=cursor.c.timestamp + 60))
 
     def mint(self, first: int = 1) -> None:
         """The last mint intent becomes a final event."""

@@ -1,12 +1,21 @@
 """What the simulation has found, each as the few facts that brought it about, on both engines."""
 
 import pytest
+from sqlalchemy import update
 
+from issuer.errors import Refused
 from issuer.ledger import chart
-from issuer.operations import deposits, locks
-from issuer.store.states import PayoutKind
+from issuer.messages.contracts import TOKEN
+from issuer.money import fen_to_units
+from issuer.operations import batches, deposits, locks, mints, powers, reserve
+from issuer.store import tables
+from issuer.store.states import IntentState, PayoutKind
 from issuer.store.unit import Store
-from tests.integration.desk import COLLECTION, POLICY, Desk
+from tests.clock import START
+from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
+
+FEN = 50_000_00
+UNITS = fen_to_units(FEN)
 
 
 @pytest.fixture
@@ -17,6 +26,31 @@ def desk(store: Store) -> Desk:
 def codes(desk: Desk) -> set[str]:
     with desk.store.read() as connection:
         return {lock["code"] for lock in locks.live(connection)}
+
+
+def order(desk: Desk, name: str, account: str, address: str) -> None:
+    customer_id = desk.customer(name, account, address)
+    desk.wire(account, name, FEN)
+    desk.act(mints.request, POLICY, customer_id=customer_id, wallet=address, value=UNITS)
+
+
+def with_a_failed_order(desk: Desk) -> None:
+    """One order of two has failed; both orders' money is in the reserve, and the other's mint is final."""
+    order(desk, "Alice Limited", ALICE_BANK, ALICE)
+    order(desk, "Bob", BOB_BANK, BOB)
+    desk.to_funded()
+    desk.attest(reserve_units=2 * UNITS, credited=2 * UNITS)
+    subject = f"batch:{desk.intents('mint')[0]['reference']}"
+    desk.void_intents("mint")
+    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error="AccountFrozen", arguments=[BOB])
+    desk.act(batches.send)
+    desk.mint()
+
+
+def post(desk: Desk, number: int, units: int) -> None:
+    with desk.store.read() as connection:
+        as_of = reserve.get(connection, number)["as_of"]
+    desk.chain("reported", number=number, reserve=units, credited=units, paid=0, as_of=as_of)
 
 
 def test_money_that_comes_back_is_no_new_deposit(desk: Desk) -> None:
@@ -38,3 +72,67 @@ def test_money_that_comes_back_is_no_new_deposit(desk: Desk) -> None:
     for lock_id in (1, 2):
         desk.act(locks.clear, lock_id=lock_id)
     assert desk.act(deposits.return_to_senders, POLICY) == 0
+
+
+def test_a_mint_whose_event_was_left_out_is_not_sent_again(desk: Desk) -> None:
+    """Its transaction is final and succeeded, and the node told no event of it."""
+    order(desk, "Alice Limited", ALICE_BANK, ALICE)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    with desk.store.unit("its nonce is final") as unit:
+        done = update(tables.intent).where(tables.intent.c.kind == "mint").values(state=IntentState.DONE)
+        unit.connection.execute(done)
+    assert desk.act(batches.send) == 0
+    desk.mint()
+    assert desk.order(1)["state"] == "final"
+
+
+def test_a_failed_orders_money_goes_back_though_the_first_report_without_it_was_refused(desk: Desk) -> None:
+    with_a_failed_order(desk)
+    desk.pass_time()
+    first = desk.act(reserve.request)["number"]
+    desk.tell_refusal(first, "withheld")
+    second = desk.attest(reserve_units=UNITS, credited=UNITS)
+    assert desk.act(batches.unfund, POLICY) == 0, "no report without it is final"
+    post(desk, second, UNITS)
+    assert desk.act(batches.unfund, POLICY) == 1
+
+
+def test_no_report_is_asked_for_while_an_orders_money_leaves_nor_does_it_leave_meanwhile(desk: Desk) -> None:
+    """Or the bank leaves out what is gone already, and says less than there is."""
+    with_a_failed_order(desk)
+    post(desk, desk.attest(reserve_units=UNITS, credited=UNITS), UNITS)
+    desk.pass_time()
+    asked = desk.act(reserve.request)["number"]
+    assert desk.act(batches.unfund, POLICY) == 0
+    desk.tell_refusal(asked, "too-early")
+    assert desk.act(batches.unfund, POLICY) == 1
+    with pytest.raises(Refused, match="leaving the reserve"):
+        desk.act(reserve.request)
+    desk.book(desk.payouts(PayoutKind.UNFUND)[0])
+    desk.act(reserve.request)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_slow_act_that_the_contract_refuses_has_failed(desk: Desk, ended: bool) -> None:
+    act = TOKEN.call("unfreeze", ALICE, 1)
+    told = {"actId": "0x" + "ac" * 32, "act": act, "contract": "token", "event": "Proposed", "readyAt": START}
+    desk.chain("proposed", **told)
+    assert desk.act(powers.accept_ready) == 1
+    if ended:
+        desk.chain("cancelled", actId=told["actId"], contract="token", event="Cancelled")
+    subject = f"case:act:{told['actId']}"
+    desk.chain("refused", intent_id=1, kind="accept", subject=subject, error="OutOfDate", arguments=[])
+    with desk.store.read() as connection:
+        assert powers.every(connection)[0]["state"] == ("cancelled" if ended else "failed")
+    assert desk.act(powers.accept_ready) == 0
+
+
+def test_an_acceptance_that_was_given_up_is_ordered_again(desk: Desk) -> None:
+    told = {"actId": "0x" + "ac" * 32, "act": TOKEN.call("unfreeze", ALICE, 1), "contract": "token"}
+    desk.chain("proposed", event="Proposed", readyAt=START, **told)
+    desk.act(powers.accept_ready)
+    subject = f"case:act:{told['actId']}"
+    sent = {"intent_id": 1, "kind": "accept", "subject": subject, "outcome": "cancelled", "reason": "", "signer": ALICE}
+    desk.chain("sent", **sent)
+    assert desk.act(powers.accept_ready) == 1
