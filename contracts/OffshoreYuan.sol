@@ -2,10 +2,16 @@
 pragma solidity 0.8.37;
 
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
+import {IERC165} from "@openzeppelin/contracts/interfaces/IERC165.sol";
+import {IERC5267} from "@openzeppelin/contracts/interfaces/IERC5267.sol";
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
+import {IERC3009, IERC3009Cancel} from "@openzeppelin/contracts/interfaces/draft-IERC3009.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {Authorizations} from "./Authorizations.sol";
 import {SlowActs} from "./SlowActs.sol";
 import {IMinter} from "./interfaces/IMinter.sol";
 import {IOffshoreYuan} from "./interfaces/IOffshoreYuan.sol";
@@ -20,7 +26,7 @@ import {TotalsWord, firstTotals} from "./types/TotalsWord.sol";
 /// @title A fully reserved offshore-yuan token
 /// @dev Immutable: what must change over time is a parameter, a role or a hook behind a delay, never code under
 /// holders' feet. The gate in {_requireBacked} holds whoever the minter is.
-contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
+contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs, Authorizations {
     // Constants
 
     string public constant name = "Offshore Yuan Sandbox";
@@ -33,6 +39,8 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     uint32 private constant INITIAL_REPORT_AGE = 1 days;
     uint256 private constant UNITS_PER_FEN = 10_000;
+    string private constant SANDBOX_URI =
+        'data:application/json;utf8,{"name":"Offshore Yuan Sandbox","licence":"SANDBOX","whitePaper":"SANDBOX","terms":"SANDBOX"}';
 
     // Storage
 
@@ -45,13 +53,21 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         AccountWord word;
     }
 
+    /// @dev Structs of one word: a place that is read and written is found once.
+    struct Allowance {
+        uint256 value;
+    }
+
     mapping(address account => Account) private _accounts;
-    mapping(address owner => mapping(address spender => uint256)) private _allowances;
+    mapping(address owner => mapping(address spender => Allowance)) private _allowances;
     RulesWord private _rules;
     TotalsWord private _totals;
     Minting private _minting;
     /// @dev Read only when the rules word says that there is one.
     ITransferHook private _hook;
+    /// @inheritdoc IOffshoreYuan
+    address public successor;
+    string private _contractURI;
 
     constructor(IAccessManager authority_, address feed_, uint32 delay) SlowActs(authority_, delay) {
         _rules = _rules.withPolicy({required_: VERIFIED, forbidden_: FROZEN}).withFeed(feed_);
@@ -85,13 +101,13 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         RulesWord word = _rules;
         AccountWord spender = _accounts[msg.sender].word;
         if (!word.allows(spender)) _refuse(msg.sender, spender.status());
-        mapping(address spender => uint256) storage allowances = _allowances[from];
-        uint256 allowed = allowances[msg.sender];
+        Allowance storage allowance_ = _allowances[from][msg.sender];
+        uint256 allowed = allowance_.value;
         if (allowed < value) revert ERC20InsufficientAllowance(msg.sender, allowed, value);
         // The largest number is an allowance that is not used up.
         if (allowed != type(uint256).max) {
             unchecked {
-                allowances[msg.sender] = allowed - value;
+                allowance_.value = allowed - value;
             }
         }
         _move(word, from, to, value);
@@ -107,9 +123,7 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     /// @inheritdoc IERC20
     function approve(address spender, uint256 value) external returns (bool) {
-        if (spender == address(0)) revert ERC20InvalidSpender(spender);
-        _allowances[msg.sender][spender] = value;
-        emit Approval(msg.sender, spender, value);
+        _approve(msg.sender, spender, value);
         return true;
     }
 
@@ -191,6 +205,7 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         RulesWord word = _rules;
         if (stops == 0 || stops > ALL_STOPS) revert InvalidStops(stops);
         if (word.stopCount() != stopCount || word.stops() & stops != stops) revert OutOfDate();
+        if (stops & STOP_MINT != 0 && successor != address(0)) revert AlreadyRetired(successor);
         _rules = word.resumed(stops);
         emit Resumed(stops, stopCount);
     }
@@ -202,6 +217,26 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         if (word.freezeCount() != freezeCount || word.status() & FROZEN == 0) revert OutOfDate();
         _accounts[account].word = word.unfrozen();
         emit Unfrozen(account, freezeCount);
+    }
+
+    /// @inheritdoc IOffshoreYuan
+    function seize(address account, uint256 balance, uint256 value, bytes32 caseId) external slow {
+        AccountWord word = _accounts[account].word;
+        if (word.status() & FROZEN == 0) revert NotFrozen(account);
+        if (word.balance() != balance) revert OutOfDate();
+        if (caseId == 0) revert NoCase();
+        emit Seized(account, _burn(account, word, value, caseId), value, caseId);
+    }
+
+    /// @inheritdoc IOffshoreYuan
+    function retire(address next) external slow {
+        if (successor != address(0)) revert AlreadyRetired(successor);
+        if (next == address(this) || next.code.length == 0) revert InvalidSuccessor(next);
+        successor = next;
+        RulesWord word = _rules.stopped(STOP_MINT);
+        _rules = word;
+        emit Stopped(STOP_MINT, word.stopCount());
+        emit Retired(next);
     }
 
     /// @inheritdoc IOffshoreYuan
@@ -248,6 +283,19 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         emit ReportAgeSet(current, next);
     }
 
+    /// @inheritdoc IOffshoreYuan
+    function setContractURI(bytes32 currentHash, string calldata next) external slow {
+        if (currentHash != keccak256(bytes(contractURI()))) revert OutOfDate();
+        _contractURI = next;
+        emit ContractURIUpdated();
+    }
+
+    /// @inheritdoc IOffshoreYuan
+    function rescue(IERC20 foreign, address to, uint256 value) external slow {
+        SafeERC20.safeTransfer(foreign, to, value);
+        emit Rescued(address(foreign), to, value);
+    }
+
     // Views
 
     /// @inheritdoc IERC20
@@ -262,7 +310,7 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
 
     /// @inheritdoc IERC20
     function allowance(address owner, address spender) external view returns (uint256) {
-        return _allowances[owner][spender];
+        return _allowances[owner][spender].value;
     }
 
     /// @inheritdoc IOffshoreYuan
@@ -318,7 +366,7 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         RulesWord word = _rules;
         if (spender != from) {
             _requireByPolicy(word, spender, _accounts[spender].word);
-            uint256 allowed = _allowances[from][spender];
+            uint256 allowed = _allowances[from][spender].value;
             if (allowed < value) revert ERC20InsufficientAllowance(spender, allowed, value);
         }
         _requireMovable(word, from, _accounts[from].word, to, _accounts[to].word, value);
@@ -337,7 +385,34 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         }
     }
 
+    /// @inheritdoc IOffshoreYuan
+    function contractURI() public view returns (string memory) {
+        return bytes(_contractURI).length == 0 ? SANDBOX_URI : _contractURI;
+    }
+
+    /// @inheritdoc IERC165
+    function supportsInterface(bytes4 interfaceId) external pure returns (bool) {
+        return interfaceId == type(IERC165).interfaceId || interfaceId == type(IERC20).interfaceId
+            || interfaceId == type(IERC20Metadata).interfaceId || interfaceId == type(IERC20Permit).interfaceId
+            || interfaceId == type(IERC3009).interfaceId || interfaceId == type(IERC3009Cancel).interfaceId
+            || interfaceId == type(IERC5267).interfaceId || interfaceId == this.contractURI.selector;
+    }
+
+    function _domainName() internal pure override returns (string memory) {
+        return name;
+    }
+
     // Effects
+
+    function _approve(address owner, address spender, uint256 value) internal override {
+        if (spender == address(0)) revert ERC20InvalidSpender(spender);
+        _allowances[owner][spender].value = value;
+        emit Approval(owner, spender, value);
+    }
+
+    function _transfer(address from, address to, uint256 value) internal override {
+        _move(_rules, from, to, value);
+    }
 
     function _move(RulesWord word, address from, address to, uint256 value) private {
         Account storage sender = _accounts[from];
@@ -363,10 +438,18 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         emit Transfer(address(0), recipient, value);
     }
 
-    function _redeem(address account, uint256 value, bytes32 instruction) private {
+    function _redeem(address account, uint256 value, bytes32 instruction) internal override {
         if (_rules.isStopped(STOP_REDEEM)) revert ActStopped(STOP_REDEEM);
         AccountWord word = _accounts[account].word;
         if (!word.isCustomer()) _refuse(account, word.status());
+        _burn(account, word, value, instruction);
+    }
+
+    /// @return id The redemption's.
+    function _burn(address account, AccountWord word, uint256 value, bytes32 instruction)
+        private
+        returns (uint256 id)
+    {
         if (value == 0) revert ZeroValue();
         if (value > word.balance()) revert ERC20InsufficientBalance(account, word.balance(), value);
         if (value % UNITS_PER_FEN != 0 && value != word.balance()) revert FractionOfFen(value);
@@ -374,8 +457,9 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs {
         _accounts[account].word = word.debit(value);
         TotalsWord totals = _totals.burned(value);
         _totals = totals;
+        id = totals.redeemed();
         emit Transfer(account, address(0), value);
-        emit Redeemed(account, totals.redeemed(), value, instruction);
+        emit Redeemed(account, id, value, instruction);
     }
 
     function _setMinter(address next) private {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC165} from "@openzeppelin/contracts/interfaces/IERC165.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {Order} from "../types/Order.sol";
 
 /// @title A fully reserved offshore-yuan token
 /// @notice ERC-20 with six decimals. All values are in units of 10^-6 CNH. Tokens come into being only by {mint}, behind a
-/// gate that compares them with the latest reserve report, and go out of being only by {redeem}.
-interface IOffshoreYuan is IERC20Metadata {
+/// gate that compares them with the latest reserve report, and go out of being only by {redeem} and {seize}.
+interface IOffshoreYuan is IERC20Metadata, IERC165 {
     // Holders
 
     /// @notice A transfer's reference, emitted after its Transfer event.
@@ -29,11 +31,17 @@ interface IOffshoreYuan is IERC20Metadata {
     /// @param stops The bits asked for: TRANSFER 1, MINT 2, REDEEM 4.
     event Stopped(uint8 stops, uint32 stopCount);
     event Resumed(uint8 stops, uint32 stopCount);
+    /// @notice Emitted after the Redeemed event of the same id, whose instruction is the case.
+    event Seized(address indexed account, uint256 indexed id, uint256 value, bytes32 indexed caseId);
+    event Retired(address indexed successor);
+    event Rescued(address indexed foreign, address indexed to, uint256 value);
     event MinterSet(address indexed previous, address indexed next);
     event FeedSet(address indexed previous, address indexed next);
     event HookSet(address indexed previous, address indexed next);
     event PolicySet(uint16 required, uint16 forbidden);
     event ReportAgeSet(uint32 previous, uint32 next);
+    /// @notice Of ERC-7572: read {contractURI} again.
+    event ContractURIUpdated();
 
     // Errors beside those of ERC-6093
 
@@ -65,6 +73,14 @@ interface IOffshoreYuan is IERC20Metadata {
     error NotOurs(address part);
     error InvalidHook(address hook);
     error AlreadyBound(address minter);
+    /// @notice Only what is frozen can be seized.
+    error NotFrozen(address account);
+    /// @notice A seizure names the case that orders it.
+    error NoCase();
+    /// @notice A successor is another contract.
+    error InvalidSuccessor(address successor);
+    /// @notice The token has a successor, and mints no more.
+    error AlreadyRetired(address successor);
 
     // ERC-20 with a reference
 
@@ -119,13 +135,24 @@ interface IOffshoreYuan is IERC20Metadata {
     // Slow acts: ADMIN proposes and accepts, DELAY lies between, GUARDIAN may cancel, see {ISlowActs}
 
     /// @notice Slow act: lifts stops, as long as nothing was stopped since.
-    /// @dev Emits {Resumed}.
+    /// @dev Cannot: lift the stop of mint once the token is retired. Emits {Resumed}.
     function resume(uint8 stops, uint32 stopCount) external;
 
     /// @notice Slow act: lifts the freeze of that count.
     /// @dev Cannot: touch a later freeze, nor the zero address and the token, which are frozen for ever. Emits
     /// {Unfrozen}.
     function unfreeze(address account, uint32 freezeCount) external;
+
+    /// @notice Slow act: burns tokens of a frozen account and makes them a redemption under the case's identifier, which
+    /// the issuer owes until it is paid as the case orders. Works whatever is stopped.
+    /// @dev Cannot: touch an account that is not frozen or whose balance is not `balance`, nor take a fraction of a fen
+    /// unless it takes everything. Emits Transfer, {Redeemed}, {Seized}.
+    /// @param caseId Not zero. The instruction of the redemption: no payout instruction has it, so it is held.
+    function seize(address account, uint256 balance, uint256 value, bytes32 caseId) external;
+
+    /// @notice Slow act: stops mint for ever and names the token that takes this one's place. Transfer and redeem go on.
+    /// @dev Cannot: be undone or repeated. Emits {Stopped}, {Retired}.
+    function retire(address next) external;
 
     /// @notice Slow act: replaces the limits in front of {mint}.
     /// @dev Cannot: get around the gate. Emits {MinterSet}.
@@ -146,6 +173,15 @@ interface IOffshoreYuan is IERC20Metadata {
     /// @notice Slow act: sets how old a report may be when it backs a mint, in seconds.
     /// @dev Cannot: be zero or above MAX_REPORT_AGE. Emits {ReportAgeSet}.
     function setReportAge(uint32 current, uint32 next) external;
+
+    /// @notice Slow act: sets where the token's licence, white paper and terms are told.
+    /// @dev Emits {ContractURIUpdated}.
+    /// @param currentHash keccak256 of the present {contractURI}.
+    function setContractURI(bytes32 currentHash, string calldata next) external;
+
+    /// @notice Slow act: passes on foreign tokens that were sent to this contract.
+    /// @dev Cannot: touch this token, which never holds itself. Emits {Rescued}.
+    function rescue(IERC20 foreign, address to, uint256 value) external;
 
     // Views
 
@@ -192,6 +228,13 @@ interface IOffshoreYuan is IERC20Metadata {
         external
         view
         returns (bool allowed, bytes memory reason);
+
+    /// @notice The token that takes this one's place; zero unless it is retired.
+    function successor() external view returns (address);
+
+    /// @notice ERC-7572: a document that names licence, white paper and terms; a built-in one that says SANDBOX until
+    /// {setContractURI}.
+    function contractURI() external view returns (string memory);
 
     /// @notice The market code of the currency the token is redeemed in: CNH.
     function currency() external view returns (string memory);

@@ -14,7 +14,14 @@ from tests.contracts.system import System
 
 
 def test_the_deployable_contracts_are_compiled(compilation: Compilation) -> None:
-    assert set(compilation.contracts) == {"Authority", "Bootstrap", "Minter", "OffshoreYuan", "ReserveFeed"}
+    assert set(compilation.contracts) == {
+        "Authority",
+        "Bootstrap",
+        "Minter",
+        "OffshoreYuan",
+        "ReserveFeed",
+        "Settlement",
+    }
     for contract in compilation.contracts.values():
         assert 0 < len(contract.runtime_code) < 24_576  # EIP-170
         assert contract.source == f"contracts/{contract.name}.sol"

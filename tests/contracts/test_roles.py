@@ -15,7 +15,20 @@ ROLES: dict[str, Any] = tomllib.loads((CHECKOUT / "contracts" / "roles.toml").re
 NAMES = {"OffshoreYuan": "token", "Minter": "minter", "ReserveFeed": "feed", "Authority": "authority"}
 
 # Who may stand in a line of `functions` besides a role.
-WORDS = {"anyone", "holder", "minter", "key", "proposer", "self", "role admin", "target", "deployer", "ADMIN once"}
+WORDS = {
+    "anyone",
+    "holder",
+    "signed",
+    "party",
+    "minter",
+    "key",
+    "proposer",
+    "self",
+    "role admin",
+    "target",
+    "deployer",
+    "ADMIN once",
+}
 
 # How an AccessManager knows its own administration: these are fixed in its code and never in the table on chain.
 FIXED = {

@@ -55,7 +55,7 @@ def opcodes(code: bytes) -> set[bytes]:
 
 def test_the_token_is_never_pre_minted_nor_takes_ether(compilation: Compilation) -> None:
     """R-01; and nothing payable, where ether would be stuck."""
-    for name in ("OffshoreYuan", "Minter", "ReserveFeed", "Bootstrap"):
+    for name in ("OffshoreYuan", "Minter", "ReserveFeed", "Bootstrap", "Settlement"):
         abi = compilation.contracts[name].abi
         assert not [item for item in abi if item.get("stateMutability") == "payable"]
         assert not [item for item in abi if item["type"] in ("fallback", "receive")]
@@ -66,22 +66,26 @@ def test_storage_has_the_shape_of_the_design(compilation: Compilation) -> None:
     layout = compilation.contracts["OffshoreYuan"].storage_layout["storage"]
     assert [(item["label"], int(item["slot"])) for item in layout] == [
         ("readyAt", 0),
-        ("_accounts", 1),
-        ("_allowances", 2),
-        ("_rules", 3),
-        ("_totals", 4),
-        ("_minting", 5),
-        ("_hook", 6),
+        ("nonces", 1),
+        ("_states", 2),
+        ("_accounts", 3),
+        ("_allowances", 4),
+        ("_rules", 5),
+        ("_totals", 6),
+        ("_minting", 7),
+        ("_hook", 8),
+        ("successor", 9),
+        ("_contractURI", 10),
     ]
 
 
-@pytest.mark.parametrize("name", ["OffshoreYuan", "Minter", "ReserveFeed", "Authority", "Bootstrap"])
+@pytest.mark.parametrize("name", ["OffshoreYuan", "Minter", "ReserveFeed", "Authority", "Bootstrap", "Settlement"])
 def test_every_power_says_who(compilation: Compilation, name: str) -> None:
     """Slow acts of the token share one sentence about who and delay, at the head of their section."""
     powers = tomllib.loads((CHECKOUT / "contracts" / "roles.toml").read_text())["contracts"][name]
     documented = compilation.contracts[name].documentation
     for signature, who in [*powers["functions"].items(), *powers["slow"].items()]:
-        if who in ("holder", "anyone", "role admin", "target") or (name == "Authority" and who == "ADMIN"):
+        if who in ("holder", "signed", "anyone", "role admin", "target") or (name == "Authority" and who == "ADMIN"):
             continue
         notice = documented["userdoc"]["methods"].get(signature, {}).get("notice", "")
         details = documented["devdoc"]["methods"].get(signature, {}).get("details", "")
