@@ -11,7 +11,7 @@ from typing import Any
 from issuer import crash
 from issuer.chain.node import Node, NodeError, data_text
 from issuer.errors import InvalidInput, Unreachable
-from issuer.messages.abi import checksum
+from issuer.messages.abi import checksum, keccak
 
 _HASH_LENGTH = 2 + 64
 
@@ -26,6 +26,13 @@ class Block:
     parent: str
     timestamp: int  # seconds since 1970 UTC
     base_fee: int  # wei per gas
+    bloom: int  # of the addresses and topics of its logs, 2048 bits
+
+    def may_have_logs_of(self, address: str) -> bool:
+        """False only if no log in the block is of the contract (Ethereum's yellow paper, 4.4.1 and 4.4.3)."""
+        digest = bytes.fromhex(keccak(bytes.fromhex(address[2:]))[2:])
+        bits = (int.from_bytes(digest[place : place + 2], "big") % 2048 for place in (0, 2, 4))
+        return all(self.bloom >> bit & 1 for bit in bits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +140,21 @@ def logs(node: Node, addresses: Sequence[str], first: int, last: int) -> list[Lo
     return sorted(found, key=lambda item: (item.block_number, item.index))
 
 
+def block_logs(node: Node, hash_: str, addresses: Sequence[str]) -> list[Log]:
+    """The logs of these contracts in one block, from its receipts: all of them, or Unreachable.
+
+    Unlike a search for logs, a node that does not have the block cannot answer as if there were none.
+    """
+    answer = node.call("eth_getBlockReceipts", [hash_])
+    if not isinstance(answer, list):
+        raise _nonsense("a block's receipts")
+    with _reading("a block's receipts"):
+        found = [_log(item) for receipt in answer for item in receipt["logs"]]
+    if any(log.block_hash != hash_ for log in found):
+        raise _nonsense(f"the receipts of block {hash_}")
+    return sorted((log for log in found if log.address in addresses), key=lambda log: log.index)
+
+
 def read(node: Node, target: str, data: str, place: Place = "latest", *, sender: str | None = None) -> str:
     """What a call returns, without sending it. Raises NodeError with the reverted bytes."""
     call = {"to": target, "data": data} | ({"from": sender} if sender else {})
@@ -197,6 +219,7 @@ def _block(answer: dict[str, Any]) -> Block:
             parent=_hash(answer["parentHash"]),
             timestamp=_number(answer["timestamp"]),
             base_fee=_number(answer["baseFeePerGas"]),
+            bloom=_number(answer["logsBloom"]),
         )
 
 

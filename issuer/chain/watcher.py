@@ -4,7 +4,10 @@
 - Facts and the cursor move in one database transaction, so no event is taken twice or left out by a crash.
 - The cursor names its block by hash. If the node contradicts it, that is a fact of its own, and reading stops.
 - "Not found", a head that falls back and a refused range are no facts: the next step asks again.
-- Mints carry consecutive numbers and redemptions a running sum, so that logs which a node leaves out are noticed.
+- Close to the head it goes block by block, each the child of the last, and takes the logs from the receipts of every
+  block whose header says that there may be some: a node that lags or has lost logs cannot pass over any in silence.
+- Further back it searches ranges. Mints carry consecutive numbers and redemptions a running sum, so that what a
+  search leaves out is noticed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +28,10 @@ from issuer.store.tables import cursor
 from issuer.store.unit import Store, Unit
 
 RANGE = 2000
-"""Blocks asked for at once; halved while a node refuses the range."""
+"""Blocks searched at once; halved while a node refuses the range."""
+
+NEAR = 64
+"""Blocks up to the final one that are read one by one; two epochs of Ethereum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +50,7 @@ class Watcher:
         self._node = node
         self._deployment = deployment
         self._finality = finality
+        self._addresses = [deployment.address(name) for name in SPEAKING]
         self._range = RANGE
 
     def collect(self) -> int:
@@ -90,24 +97,42 @@ class Watcher:
         return found is not None and found.hash == place.hash
 
     def _advance(self, place: Place, head: Block, final: Block) -> tuple[Place, int]:
-        """Take the next range of final blocks: the new place, and how many blocks had facts."""
-        first, last = place.number + 1, min(place.number + self._range, final.number)
-        end = final if last == final.number else self._header(last)
-        logs, end = self._logs(first, end)
-        blocks = self._blocks(logs, end)
+        """Take the next final blocks: the new place, and how many blocks had facts."""
+        near = final.number - place.number <= NEAR
+        logs, blocks = self._follow(place, final) if near else self._search(place, final)
+        end = blocks[max(blocks)]
         news = events.facts(self._deployment, logs, blocks)
-        following = _follow(place, news, end)
+        following = _after(place, news, end)
         with self._store.unit("take final blocks") as unit:
             if _move(unit, place, following, end, head):
                 facts.bring(unit, Door.CHAIN, news)
         return following, len({log.block_number for log in logs})
 
+    def _follow(self, place: Place, final: Block) -> tuple[list[Log], dict[int, Block]]:
+        """The logs and headers of all blocks from a place to the final one."""
+        logs: list[Log] = []
+        blocks: dict[int, Block] = {}
+        parent = place.hash
+        for number in range(place.number + 1, final.number + 1):
+            block = final if number == final.number else self._header(number)
+            if block.parent != parent:
+                raise Unreachable(f"the node tells a block {number} that does not follow from the one before")
+            if any(block.may_have_logs_of(address) for address in self._addresses):
+                logs += rpc.block_logs(self._node, block.hash, self._addresses)
+            blocks[number], parent = block, block.hash
+        return logs, blocks
+
+    def _search(self, place: Place, final: Block) -> tuple[list[Log], dict[int, Block]]:
+        """The logs of the next range, and the headers of its end and of the blocks that have logs."""
+        first, last = place.number + 1, min(place.number + self._range, final.number - NEAR)
+        logs, end = self._logs(first, self._header(last))
+        return logs, self._blocks(logs, end)
+
     def _logs(self, first: int, end: Block) -> tuple[list[Log], Block]:
         """The logs up to a block, or up to an earlier one if the node does not give so many at once."""
-        addresses = [self._deployment.address(name) for name in SPEAKING]
         while True:
             try:
-                logs = rpc.logs(self._node, addresses, first, end.number)
+                logs = rpc.logs(self._node, self._addresses, first, end.number)
             except NodeError as refusal:
                 if end.number == first:
                     raise Unreachable(f"the node gives no logs of block {first}: {refusal.message}") from refusal
@@ -145,7 +170,7 @@ def _row(connection: Connection) -> Row[tuple[int, ...]] | None:
     return connection.execute(select(cursor)).one_or_none()
 
 
-def _follow(place: Place, news: Iterable[News], end: Block) -> Place:
+def _after(place: Place, news: Iterable[News], end: Block) -> Place:
     """The place after these facts. Raises Unreachable if a mint or a redemption between them is missing."""
     next_number, redeemed = place.next_number, place.redeemed
     for item in news:

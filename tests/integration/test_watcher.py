@@ -259,6 +259,13 @@ def test_a_node_that_falls_behind_is_waited_for(sandbox: Sandbox, alice: str) ->
     assert sandbox.take() == []
 
 
+@pytest.fixture
+def searching(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything counts as far back."""
+    monkeypatch.setattr("issuer.chain.watcher.NEAR", 0)
+
+
+@pytest.mark.usefixtures("searching")
 def test_a_node_that_limits_ranges_is_asked_for_smaller_ones(sandbox: Sandbox, alice: str) -> None:
     sandbox.watcher.collect()
     sandbox.take()
@@ -283,12 +290,14 @@ def test_a_node_that_limits_ranges_is_asked_for_smaller_ones(sandbox: Sandbox, a
     assert row.number == sandbox.chain.number() - 2
 
 
+@pytest.mark.usefixtures("searching")
 def test_a_node_that_gives_no_logs_at_all_is_unreachable(sandbox: Sandbox) -> None:
     sandbox.proxy.intercepts["eth_getLogs"] = proxy.error(-32005, "limit exceeded")
     with pytest.raises(Unreachable, match="limit exceeded"):
         sandbox.watcher.collect()
 
 
+@pytest.mark.usefixtures("searching")
 @pytest.mark.parametrize("event", ["Minted", "Redeemed"])
 def test_a_left_out_mint_or_redemption_is_noticed(sandbox: Sandbox, alice: str, event: str) -> None:
     minted(sandbox, (alice, 10 * CNH))
@@ -316,6 +325,7 @@ def test_a_left_out_mint_or_redemption_is_noticed(sandbox: Sandbox, alice: str, 
     assert len(sandbox.told({"Minted": "minted", "Redeemed": "redeemed"}[event])) == 2
 
 
+@pytest.mark.usefixtures("searching")
 def test_logs_of_a_block_that_is_not_in_the_chain_are_not_taken(sandbox: Sandbox) -> None:
     def foreign(request: dict[str, Any], forward: proxy.Forward) -> Any:
         answer = forward(request)
@@ -325,6 +335,35 @@ def test_logs_of_a_block_that_is_not_in_the_chain_are_not_taken(sandbox: Sandbox
     with pytest.raises(Unreachable, match="not in its chain"):
         sandbox.watcher.collect()
     assert sandbox.take() == []
+
+
+def test_close_to_the_head_no_log_is_passed_over(sandbox: Sandbox, alice: str) -> None:
+    sandbox.watcher.collect()
+    sandbox.take()
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    sandbox.chain.finalize()
+    sandbox.proxy.intercepts["eth_getLogs"] = proxy.result([])
+    sandbox.proxy.intercepts["eth_getBlockReceipts"] = proxy.result(None)  # a node that does not have the block
+    with pytest.raises(Unreachable):
+        sandbox.watcher.collect()
+    sandbox.proxy.intercepts.pop("eth_getBlockReceipts")
+    sandbox.watcher.collect()
+    assert [fact.kind for fact in sandbox.take()] == ["verified"]
+
+
+def test_a_block_that_is_no_child_of_the_last_is_not_taken(sandbox: Sandbox) -> None:
+    sandbox.watcher.collect()
+    sandbox.take()
+    sandbox.chain.mine(3)
+
+    def stray(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        answer = forward(request)
+        return answer | {"result": answer["result"] | {"parentHash": "0x" + "66" * 32}}
+
+    sandbox.proxy.intercepts["eth_getBlockByNumber"] = stray
+    with pytest.raises(Unreachable, match="does not follow"):
+        sandbox.watcher.collect()
 
 
 def test_a_stranger_s_transfer_is_refused_before_it_is_sent(sandbox: Sandbox) -> None:

@@ -31,6 +31,7 @@ QUESTIONS: dict[str, Callable[[Node], Any]] = {
     "nonce": lambda node: rpc.nonce(node, ADDRESS),
     "balance": lambda node: rpc.balance(node, ADDRESS),
     "code": lambda node: rpc.code(node, ADDRESS),
+    "block's logs": lambda node: rpc.block_logs(node, HASH, [ADDRESS]),
     "logs": lambda node: rpc.logs(node, [ADDRESS], 1, 2),
     "read": lambda node: rpc.read(node, ADDRESS, "0x"),
     "simulate": lambda node: rpc.simulate(node, [rpc.Call(sender=ADDRESS, target=ADDRESS, data="0x")], 1),
@@ -63,6 +64,7 @@ def test_nonsense_is_no_answer(question: str, answer: Any) -> None:
 @pytest.mark.parametrize("change", [{"hash": "0x12"}, {"parentHash": None}, {"timestamp": None}, {"number": 1}])
 def test_a_block_of_another_form_is_no_answer(change: dict[str, Any]) -> None:
     whole = {"number": "0x1", "hash": HASH, "parentHash": HASH, "timestamp": "0x1", "baseFeePerGas": "0x1"}
+    whole["logsBloom"] = "0x0"
     assert rpc.head(Babbler(whole)).number == 1
     with pytest.raises(Unreachable):
         rpc.head(Babbler(whole | change))
