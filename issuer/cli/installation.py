@@ -95,6 +95,28 @@ def deploy(session: Session) -> None:
         _show(left)
 
 
+class _Patience:
+    """Waits for blocks, says so now and then, and gives up in the end."""
+
+    def __init__(self, session: Session) -> None:
+        self._quiet = session.as_json
+        self._began = time.monotonic()
+        self._said = self._began
+
+    def wait(self) -> None:
+        """Raises Unreachable when a deployment has waited too long; run again, it goes on."""
+        time.sleep(_POLL)
+        now = time.monotonic()
+        if now - self._began > _PATIENCE:
+            raise Unreachable(
+                f"the deployment's transactions are not mined after {_PATIENCE} seconds",
+                "See whether the chain makes blocks, then run `issuer deploy` again: it goes on where it stopped.",
+            )
+        if now - self._said > _SAID_EVERY and not self._quiet:
+            click.echo(f"waiting for blocks, {now - self._began:.0f} seconds by now", err=True)
+            self._said = now
+
+
 def _show(plan: list[Item]) -> None:
     answer.rows(_rows(plan), ("name", "state", "detail"), empty="", as_json=False)
 
