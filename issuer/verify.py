@@ -1430,22 +1430,32 @@ def verify_receipt(receipt: Mapping[str, Any], token: str, key: Key, block_hash:
 def _prove(receipt: Mapping[str, Any], token: str, key: Key, block_hash: str) -> Iterator[str]:
     if receipt["v"] != 1 or receipt["token"].lower() != token:
         raise Untrue(Statement.BOUND, f"the receipt is of the token {receipt['token']}")
-    checkpoint = open_checkpoint(receipt["checkpoint"], key, "the receipt's checkpoint")
+    checkpoint, records = open_checkpoint(receipt["checkpoint"], key, "the receipt's checkpoint"), list[Any]()
     for item in receipt["records"]:
         leaf = leaf_hash(item["record"].encode())
         path = [unhex(part) for part in item["proof"]]
         if path_root(leaf, item["index"], checkpoint.size, path) != checkpoint.root:
             raise Untrue(Statement.ROOTS, f"record {item['index']} is not in the log of {checkpoint.size:,} records")
-        record = json.loads(item["record"])
+        records.append(record := json.loads(item["record"]))
         yield f"record {item['index']:,}: {record['action']} {record['subject']} {_canonical(record['after']).decode()}"
-    anchor = receipt["anchor"]
-    event = _proven_event(anchor, block_hash)
+    _require_linked(records)
+    event = _proven_event(receipt["anchor"], block_hash)
     if event.name != "ReportPosted" or event.address != receipt["feed"].lower():
         raise Untrue(Statement.ANCHORED, "the proven event is no report of the token's feed")
     if (event.values["logSize"], unhex(event.values["logRoot"])) != (checkpoint.size, checkpoint.root):
         raise Untrue(Statement.ANCHORED, f"report {event.values['number']} anchors another log")
     yield f"they lie in the log {key.name} of {checkpoint.size:,} records, signed by its key"
     yield f"report {event.values['number']} of the feed {event.address} anchors that log in block {block_hash}"
+
+
+def _require_linked(records: Sequence[Any]) -> None:
+    """The order that was asked for is one of those that were minted. Raises Untrue."""
+    asked = [record["subject"].removeprefix("order:") for record in records if record["action"] == "mint.requested"]
+    for record in records:
+        if record["action"] == "mint.final":
+            orders = record["after"]["orders"]
+            if not set(asked) <= set(orders) or "batch:0x" + tree_root(map(unhex, orders)).hex() != record["subject"]:
+                raise Untrue(Statement.MINTED, f"the order {asked[0]} is not in the {record['subject']}")
 
 
 def _proven_event(anchor: Mapping[str, Any], block_hash: str) -> Event:
@@ -1473,7 +1483,7 @@ def trie_value(root: bytes, key: bytes, proof: Sequence[bytes]) -> bytes:
     nibbles = [part for byte in key for part in (byte >> 4, byte & 15)]
     expected = root
     for node in proof:
-        if (keccak(node) if len(node) >= 32 else node) != expected:
+        if expected not in (keccak(node), node):  # by its hash, or in place if it is short
             break
         items = rlp_decode(node)
         if len(items) == 17:
@@ -1494,7 +1504,7 @@ def trie_value(root: bytes, key: bytes, proof: Sequence[bytes]) -> bytes:
 
 
 def _reference(item: Any) -> bytes:
-    """A child by its hash, or in place when it is short."""
+    """What names a child: its hash, or itself."""
     return item if isinstance(item, bytes) else rlp_encode(item)
 
 
@@ -1545,6 +1555,20 @@ def _item(data: bytes, at: int) -> tuple[Any, int]:
         item, place = _item(data, place)
         items.append(item)
     return items, start + size
+
+
+def require_on_chain(node: Node, receipt: Mapping[str, Any], token: str) -> None:
+    """Find the mint or the redemption itself in the transaction that its record names. Raises Untrue."""
+    for item in receipt["records"]:
+        record = json.loads(item["record"])
+        if record["action"] not in ("mint.final", "redemption.burned"):
+            continue
+        told = node.ask("eth_getTransactionReceipt", record["evidence"][0]) or {"logs": []}
+        events = [decode(log, 0) for log in told["logs"] if log["topics"][0] in FORMS]
+        named = {f"batch:{event.values['batchRoot']}" for event in events if event.name == "Minted"}
+        named |= {f"redemption:{event.values['id']}" for event in events if event.name == "Redeemed"}
+        if record["subject"] not in named or {event.address for event in events} != {token.lower()}:
+            raise Untrue(Statement.COMPLETE, f"the chain shows no {record['subject']} in {record['evidence'][0]}")
 
 
 def anchor_hash(node: Node, receipt: Mapping[str, Any], token: str) -> str:
@@ -1665,7 +1689,10 @@ def _witness(options: argparse.Namespace, source: Source, key: Key, now: Seen) -
 
 def _check_receipt(options: argparse.Namespace, key: Key) -> int:
     receipt = json.loads(options.receipt.read_text())
-    block_hash = options.block_hash or anchor_hash(Node(options.rpc), receipt, options.token)
+    block_hash = options.block_hash
+    if options.rpc:
+        block_hash = anchor_hash(Node(options.rpc), receipt, options.token)
+        require_on_chain(Node(options.rpc), receipt, options.token)
     proven = verify_receipt(receipt, options.token, key, block_hash)
     return _end(options, {"proven": proven, "failure": ""}, "\n".join([*proven, "RECEIPT VERIFIED"]))
 

@@ -55,6 +55,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "ledger": ("ledger", "The books."),
         "audit": ("audit", "The log: show, trace, verify."),
         "verify": ("verify", "Check log and chain as a stranger does."),
+        "receipt": ("receipt", "What a customer takes home, to be checked anywhere."),
         "reconcile": ("reconcile", "Compare chain, books and bank statement, exactly."),
     },
 }
