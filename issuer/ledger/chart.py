@@ -14,7 +14,7 @@ class Kind(StrEnum):
 COLLECTION = "bank:collection"  # customers' money: backs nothing
 RESERVE = "bank:reserve"  # backs tokens and unpaid redemptions
 TRANSIT = "bank:transit"  # between the two, while only one side is booked
-UNEXPLAINED_DEBITS = "suspense:debits"  # money that left without an order of ours
+UNEXPLAINED_DEBITS = "suspense:debits"  # money that left, or tokens that came, without an order of ours
 SUSPENSE = "suspense:credits"  # money that came from nobody we know
 IN_FLIGHT = "mint:in-flight"  # a customer's money bound to a mint order
 OUTSTANDING = "tokens:outstanding"

@@ -14,13 +14,12 @@ from issuer import audit
 from issuer.ledger import chart, journal
 from issuer.money import format_units, units_to_fen
 from issuer.operations import locks, payouts
-from issuer.operations.locks import Scope
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
 from issuer.store import intents
 from issuer.store.facts import Fact
-from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState
+from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState, Scope
 from issuer.store.tables import batch, intent, mint_order, redemption, report
 from issuer.store.unit import Unit
 from issuer.tlog import merkle
@@ -153,9 +152,7 @@ def minted(unit: Unit, fact: Fact) -> None:
     row = unit.connection.execute(statement).one_or_none()
     orders = [] if row is None else _orders(unit.connection, row.id)
     if row is None or [[order.wallet, order.value] for order in orders] != told:
-        reason = f"a final mint ({reference}, numbers from {fact.payload['first']}) matches no batch of ours"
-        remedy = "A key may be stolen: stop minting on chain, find where the mint came from, then clear the lock."
-        locks.engage(unit, Scope.MINTING, "unknown-mint", reason, remedy)
+        _unknown_mint(unit, fact)
         return
     move(unit, batch, row.id, BatchState.ATTESTED, BatchState.FINAL, first=fact.payload["first"])
     finals = update(mint_order).where(mint_order.c.batch_id == row.id).values(state=OrderState.FINAL)
@@ -165,6 +162,22 @@ def minted(unit: Unit, fact: Fact) -> None:
     journal.post(unit, entry)
     after = {"first": fact.payload["first"], "orders": [order.commitment for order in orders]}
     audit.append(unit, "mint.final", _subject(row), after=after, evidence=[fact.payload["transaction"]])
+
+
+def _unknown_mint(unit: Unit, fact: Fact) -> None:
+    """A chain fact always posts: the tokens are there, and nobody's money is known to be behind them."""
+    reference, units = fact.payload["reference"], sum(value for _, value in fact.payload["orders"])
+    subject = f"batch:{reference}"
+    entry = journal.transfer(
+        "minted by nobody we know", subject, debit=chart.UNEXPLAINED_DEBITS, credit=chart.OUTSTANDING, units=units
+    )
+    journal.post(unit, entry)
+    audit.append(
+        unit, "mint.unknown", subject, after={"value": format_units(units)}, evidence=[fact.payload["transaction"]]
+    )
+    reason = f"a final mint ({reference}, numbers from {fact.payload['first']}) matches no batch of ours"
+    remedy = "A key may be stolen: stop minting on chain, find where the mint came from, then clear the lock."
+    locks.engage(unit, Scope.MINTING, "unknown-mint", reason, remedy)
 
 
 def refused(unit: Unit, fact: Fact) -> None:
