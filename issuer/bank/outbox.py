@@ -72,7 +72,7 @@ class Outbox:
         statement = (
             select(document)
             .join(intent, intent.c.id == document.c.intent_id)
-            .where(intent.c.state == IntentState.BOUND)
+            .where(intent.c.state == IntentState.BOUND, intents.free())
             .order_by(document.c.intent_id)
         )
         with self._store.read() as connection:

@@ -10,11 +10,10 @@ from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_fen
 from issuer.operations import batches, deposits, locks, payouts, redemptions
 from issuer.operations.deposits import Credit
-from issuer.operations.locks import Scope
 from issuer.operations.payouts import Payout
 from issuer.operations.policy import Policy
 from issuer.store.facts import Fact
-from issuer.store.states import PayoutKind, PayoutState
+from issuer.store.states import PayoutKind, PayoutState, Scope
 from issuer.store.unit import Unit
 
 

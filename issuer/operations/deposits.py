@@ -14,11 +14,10 @@ from issuer.errors import NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_fen
 from issuer.operations import customers, locks, mints, payouts, wallets
-from issuer.operations.locks import Scope
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
-from issuer.store.states import DepositState, PayoutKind
+from issuer.store.states import DepositState, PayoutKind, Scope
 from issuer.store.tables import deposit
 from issuer.store.unit import Unit
 

@@ -14,11 +14,10 @@ from issuer.operations import (
     statements,
     wallets,
 )
-from issuer.operations.locks import Scope
 from issuer.operations.policy import Policy
 from issuer.store import facts, intents
 from issuer.store.facts import Fact
-from issuer.store.states import IntentState, Outcome
+from issuer.store.states import IntentState, Outcome, Scope
 from issuer.store.unit import Store, Unit
 
 

@@ -1,6 +1,5 @@
 """Named locks: what stops minting or payouts, why, since when, and what lifts it."""
 
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -8,13 +7,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from issuer import audit
 from issuer.errors import Locked, NotFound
+from issuer.store.states import Scope
 from issuer.store.tables import lock
 from issuer.store.unit import Unit
-
-
-class Scope(StrEnum):
-    MINTING = "minting"
-    PAYOUTS = "payouts"
 
 
 def engage(unit: Unit, scope: Scope, code: str, reason: str, remedy: str) -> None:

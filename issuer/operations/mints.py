@@ -15,10 +15,9 @@ from issuer.errors import NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import format_units, units_to_fen
 from issuer.operations import customers, locks, wallets
-from issuer.operations.locks import Scope
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
-from issuer.store.states import BatchState, OrderState, WalletState
+from issuer.store.states import BatchState, OrderState, Scope, WalletState
 from issuer.store.tables import account, batch, mint_order, wallet
 from issuer.store.unit import Unit
 

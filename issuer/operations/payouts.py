@@ -12,10 +12,9 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 from issuer import audit
 from issuer.money import format_fen, format_units
 from issuer.operations import locks
-from issuer.operations.locks import Scope
 from issuer.operations.transitions import move
 from issuer.store import intents
-from issuer.store.states import Door, PayoutKind, PayoutState
+from issuer.store.states import Door, PayoutKind, PayoutState, Scope
 from issuer.store.tables import payout
 from issuer.store.unit import Unit
 

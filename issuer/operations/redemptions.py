@@ -9,13 +9,12 @@ from issuer.errors import NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_units, whole_fen
 from issuer.operations import customers, locks, payouts, wallets
-from issuer.operations.locks import Scope
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
 from issuer.regime.business_days import redemption_deadline
 from issuer.store.facts import Fact
-from issuer.store.states import PayoutKind, RedemptionState
+from issuer.store.states import PayoutKind, RedemptionState, Scope
 from issuer.store.tables import redemption
 from issuer.store.unit import Unit
 

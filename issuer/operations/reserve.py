@@ -10,12 +10,11 @@ from issuer.money import format_units
 from issuer.operations import batches, locks
 from issuer.operations.binding import Binding
 from issuer.operations.binding import get as binding_of
-from issuer.operations.locks import Scope
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
 from issuer.store import intents
 from issuer.store.facts import Fact
-from issuer.store.states import Door, ReportState
+from issuer.store.states import Door, ReportState, Scope
 from issuer.store.tables import checkpoint, cursor, log_tree, report
 from issuer.store.unit import Unit
 

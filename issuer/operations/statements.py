@@ -7,10 +7,9 @@ from sqlalchemy import Connection, insert, select
 from issuer import audit
 from issuer.money import format_fen
 from issuer.operations import locks
-from issuer.operations.locks import Scope
 from issuer.store import facts
 from issuer.store.facts import Fact
-from issuer.store.states import Door
+from issuer.store.states import Door, Scope
 from issuer.store.tables import statement
 from issuer.store.unit import Unit
 

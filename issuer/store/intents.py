@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, or_, select, update
 
-from issuer.store.states import Door, IntentState
-from issuer.store.tables import audit_record, intent, log_tree
+from issuer.store.states import Door, IntentState, Scope
+from issuer.store.tables import audit_record, intent, lock, log_tree
 from issuer.store.unit import Unit
+
+_HELD_BY = {"mint": Scope.MINTING, "payment": Scope.PAYOUTS}
+"""Kinds of intents, and the scope whose locks they wait for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +30,22 @@ def emit(unit: Unit, door: Door, kind: str, subject: str, payload: dict[str, Any
 
 
 def due(connection: Connection, door: Door, limit: int = 100) -> list[Intent]:
-    """The open intents of a door whose record lies in the published log, oldest first."""
+    """The open intents of a door whose record lies in the published log and which no lock holds, oldest first."""
     published = select(log_tree.c.published).scalar_subquery()
     statement = (
         select(intent)
         .join(audit_record, audit_record.c.id == intent.c.record_id)
-        .where(intent.c.door == door, intent.c.state == IntentState.OPEN, audit_record.c.place < published)
+        .where(intent.c.door == door, intent.c.state == IntentState.OPEN, audit_record.c.place < published, free())
         .order_by(intent.c.id)
         .limit(limit)
     )
     return _intents(connection.execute(statement).all())
+
+
+def free() -> ColumnElement[bool]:
+    """No lock holds the intent: what was decided before a lock, and has not left, stays until it is cleared."""
+    holds = or_(*(and_(intent.c.kind == kind, lock.c.scope == scope) for kind, scope in _HELD_BY.items()))
+    return ~exists().where(lock.c.cleared_at.is_(None), holds)
 
 
 def get(connection: Connection, intent_id: int) -> Intent:

@@ -105,3 +105,10 @@ class Outcome(StrEnum):
 class Door(StrEnum):
     CHAIN = "chain"
     BANK = "bank"
+
+
+class Scope(StrEnum):
+    """What a lock stops."""
+
+    MINTING = "minting"
+    PAYOUTS = "payouts"

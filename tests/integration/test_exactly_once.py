@@ -7,9 +7,9 @@ from issuer.errors import Refused
 from issuer.ledger import chart
 from issuer.messages.contracts import TOKEN
 from issuer.money import fen_to_units
-from issuer.operations import batches, deposits, locks, mints, powers, reserve
-from issuer.store import tables
-from issuer.store.states import IntentState, PayoutKind
+from issuer.operations import batches, deposits, locks, mints, powers, redemptions, reserve
+from issuer.store import intents, tables
+from issuer.store.states import Door, IntentState, PayoutKind, Scope
 from issuer.store.unit import Store
 from tests.clock import START
 from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
@@ -136,3 +136,39 @@ def test_an_acceptance_that_was_given_up_is_ordered_again(desk: Desk) -> None:
     sent = {"intent_id": 1, "kind": "accept", "subject": subject, "outcome": "cancelled", "reason": "", "signer": ALICE}
     desk.chain("sent", **sent)
     assert desk.act(powers.accept_ready) == 1
+
+
+def test_tokens_minted_by_a_thief_are_in_the_books_and_can_be_redeemed(desk: Desk) -> None:
+    """A fact that cannot be posted would stop every fact after it."""
+    order(desk, "Alice Limited", ALICE_BANK, ALICE)
+    desk.chain("minted", first=1, reference="0x" + "66" * 32, orders=[[ALICE, UNITS]])
+    assert codes(desk) == {"unknown-mint"}
+    told = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": redemptions.DEFAULT_INSTRUCTION}
+    desk.chain("redeemed", **told)
+    assert desk.balances()[chart.REDEMPTIONS] == UNITS
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "other"),
+    [("mint", Scope.MINTING, Scope.PAYOUTS), ("payment", Scope.PAYOUTS, Scope.MINTING)],
+)
+def test_what_was_decided_before_a_lock_does_not_leave_under_it(
+    desk: Desk, kind: str, scope: Scope, other: Scope
+) -> None:
+    order(desk, "Alice Limited", ALICE_BANK, ALICE)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+
+    def due() -> set[str]:
+        with desk.store.unit("seal") as unit:
+            unit.connection.execute(update(tables.audit_record).values(place=tables.audit_record.c.id))
+            unit.connection.execute(update(tables.log_tree).values(published=10_000))
+        with desk.store.read() as connection:
+            return {item.kind for door in Door for item in intents.due(connection, door)}
+
+    assert {"mint", "payment"} <= due()
+    for each in (other, scope):
+        desk.act(locks.engage, each, "test", "a test", "clear it")
+        assert (kind in due()) == (each is not scope)
+    desk.act(locks.clear, lock_id=2)
+    assert kind in due()
