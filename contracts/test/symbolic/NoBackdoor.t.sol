@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Symbolic, svm, vm} from "./Symbolic.sol";
+
+/// @dev In every state, nobody takes a holder's tokens without the holder's allowance or signature, and nobody but the
+/// minter makes any: neither by a call of any function with any argument, nor with any role, nor by a slow act.
+contract NoBackdoorProof is Symbolic {
+    struct Seen {
+        uint256 held;
+        uint256 supply;
+        uint256 redeemed;
+        uint64 next;
+    }
+
+    /// @dev Every function that changes state, by somebody who holds no role.
+    function check_nobody_takes_a_holders_tokens(address caller, address holder) external {
+        vm.assume(caller != address(this) && caller != address(token) && caller != holder);
+        vm.assume(caller != token.minter() && token.allowance(holder, caller) == 0);
+        Seen memory before = _seen(caller, holder);
+        bytes memory data = svm.createCalldata("OffshoreYuan");
+        _assumeWithinSupply(data, holder);
+        vm.prank(caller);
+        (bool done,) = address(token).call(data);
+        vm.assume(done);
+        _assertKept(before, holder);
+    }
+
+    /// @dev Who holds all roles at once has no more.
+    function check_no_role_takes_a_holders_tokens(address holder, address account, uint8 stops, bytes32 actId, uint8 act)
+        external
+    {
+        vm.assume(holder != address(this) && token.minter() != address(this));
+        Seen memory before = _seen(address(this), holder);
+        address[] memory accounts = new address[](2);
+        (accounts[0], accounts[1]) = (account, holder);
+        if (act == 0) token.verify(accounts);
+        else if (act == 1) token.unverify(accounts);
+        else if (act == 2) token.freeze(accounts);
+        else if (act == 3) token.stop(stops);
+        else token.cancel(actId);
+        _assertKept(before, holder);
+    }
+
+    /// @dev A slow act is a call of the token by itself: this is all of them that do not name a case, whoever proposed and
+    /// accepted them.
+    function check_no_slow_act_takes_a_holders_tokens(
+        address holder,
+        address account,
+        uint32 count,
+        uint8 stops,
+        uint16[4] calldata policy,
+        uint32 age,
+        uint8 act
+    ) external {
+        vm.assume(holder != address(token));
+        Seen memory before = _seen(address(token), holder);
+        vm.prank(address(token));
+        if (act == 0) token.resume(stops, count);
+        else if (act == 1) token.unfreeze(account, count);
+        else if (act == 2) token.setPolicy(policy[0], policy[1], policy[2], policy[3]);
+        else token.setReportAge(count, age);
+        _assertKept(before, holder);
+    }
+
+    function _seen(address caller, address holder) private view returns (Seen memory seen) {
+        seen = Seen(token.balanceOf(holder), token.totalSupply(), token.redeemed(), token.nextNumber());
+        vm.assume(token.balanceOf(caller) + seen.held <= seen.supply && seen.supply + seen.redeemed < ROOM);
+    }
+
+    /// @dev Balances sum to the supply, which the forge invariants show: so do the holder's and the first argument's.
+    function _assumeWithinSupply(bytes memory data, address holder) private view {
+        address first;
+        assembly ("memory-safe") {
+            first := mload(add(data, 36))
+        }
+        vm.assume(first == holder || token.balanceOf(first) + token.balanceOf(holder) <= token.totalSupply());
+    }
+
+    function _assertKept(Seen memory before, address holder) private view {
+        assert(token.balanceOf(holder) >= before.held);
+        assert(token.totalSupply() + token.redeemed() == before.supply + before.redeemed);
+        assert(token.nextNumber() == before.next);
+    }
+}
