@@ -446,10 +446,7 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs, Authorizations {
     }
 
     /// @return id The redemption's.
-    function _burn(address account, AccountWord word, uint256 value, bytes32 instruction)
-        private
-        returns (uint256 id)
-    {
+    function _burn(address account, AccountWord word, uint256 value, bytes32 instruction) private returns (uint256 id) {
         if (value == 0) revert ZeroValue();
         if (value > word.balance()) revert ERC20InsufficientBalance(account, word.balance(), value);
         if (value % UNITS_PER_FEN != 0 && value != word.balance()) revert FractionOfFen(value);

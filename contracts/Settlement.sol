@@ -68,9 +68,10 @@ contract Settlement is ISettlement, Signatures, ReentrancyGuardTransient {
     function _take(Trade calldata trade, Leg calldata leg, Consent calldata consent) private {
         uint256 before = leg.token.balanceOf(address(this));
         if (consent.way == Way.AUTHORIZATION) {
-            IAuthorizations(address(leg.token)).receiveWithAuthorization(
-                leg.from, address(this), leg.value, 0, trade.expiry, hashOf(trade), consent.signature
-            );
+            IAuthorizations(address(leg.token))
+                .receiveWithAuthorization(
+                    leg.from, address(this), leg.value, 0, trade.expiry, hashOf(trade), consent.signature
+                );
         } else {
             // An allowance says nothing of this trade, so its giver must.
             _requireSigned(leg.from, _structHash(trade), consent.signature);
@@ -100,9 +101,10 @@ contract Settlement is ISettlement, Signatures, ReentrancyGuardTransient {
     }
 
     function _structHash(Trade calldata trade) private pure returns (bytes32) {
-        return keccak256(
-            abi.encode(TRADE_TYPEHASH, _hashLeg(trade.first), _hashLeg(trade.second), trade.expiry, trade.salt)
-        );
+        return
+            keccak256(
+                abi.encode(TRADE_TYPEHASH, _hashLeg(trade.first), _hashLeg(trade.second), trade.expiry, trade.salt)
+            );
     }
 
     function _hashLeg(Leg calldata leg) private pure returns (bytes32) {
