@@ -25,10 +25,10 @@ CHAIN_ID = 31337
 BLOCK_TIME = 1  # seconds
 SAVE_INTERVAL = 1  # seconds
 
-# An epoch of one slot makes every block final once two more lie on it. The states kept for that many blocks let a
-# reopened chain answer at its finalized block at once.
+# An epoch of one slot makes every block final once two more lie on it. Past states are not kept in the file, which
+# would grow by 200 KB a second: a reopened chain answers at its finalized block once it has made three blocks.
 FINALITY = ("--slots-in-an-epoch", "1")
-_HISTORY = ("--preserve-historical-states", "--prune-history", "8")
+_REST = 20  # times as long as a copy took, before the next one
 
 FAUCET_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
 """The first account of Foundry's published test mnemonic: rich on every local chain, worthless anywhere else."""
@@ -65,24 +65,27 @@ class HomeChain:
         self._state = folder / "anvil.json"  # Anvil's own file
         self._copy = folder / "anvil.whole.json"  # the last one that was seen whole
         self._saved = 0  # modification time of the state last copied
+        self._next = 0.0  # when another copy may be taken, by the monotonic clock
 
     def open(self) -> Anvil:
         """Start the chain, a new one or where it stood. Raises Unreachable if it does not answer, Misconfigured."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._restore()
-        options = ["--block-time", str(BLOCK_TIME), "--chain-id", str(CHAIN_ID), *FINALITY, *_HISTORY]
+        options = ["--block-time", str(BLOCK_TIME), "--chain-id", str(CHAIN_ID), *FINALITY]
         options += ["--state", str(self._state), "--state-interval", str(SAVE_INTERVAL)]
         return start(self._executable, self._port, options)
 
     def keep(self) -> None:
         """Copy Anvil's state if it has written a whole new one; to be called about once a second."""
-        if not self._state.exists() or self._state.stat().st_mtime_ns == self._saved:
+        began = time.monotonic()
+        if began < self._next or not self._state.exists() or self._state.stat().st_mtime_ns == self._saved:
             return
         written = self._state.stat().st_mtime_ns
         body = self._state.read_bytes()
         if is_whole(body):
             replace(self._copy, body)
             self._saved = written
+        self._next = time.monotonic() + _REST * (time.monotonic() - began)
 
     def _restore(self) -> None:
         """Put the newest whole state where Anvil reads it; none if there is none yet."""
