@@ -57,6 +57,8 @@ class World:
         Auditor.create(path / "auditor", settings.bank_folder, clock, PASSPHRASE).close()
         world = cls(path, chain, database_url=database_url)
         world.issuer.bind(world.issuer.deployer().run(chain.mine))
+        # The deployment's blocks have the machine's own time.
+        world.clock.advance(max(0, rpc.head(chain.node).timestamp - world.clock.now()))
         return world
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from issuer.cli.parameters import NUMBER, TEXT, answers
 from issuer.cli.session import Session
 from issuer.ledger import chart, journal
 from issuer.money import format_units
+from issuer.reports import export as exports
 
 
 @click.group()
@@ -47,3 +48,20 @@ def journal_(session: Session, subject: str | None, limit: int) -> None:
     columns = ("entry_id", "at", "description", "subject", "account", "amount")
     shown = [{**asdict(line), "amount": format_units(line.amount)} for line in found]
     answer.rows(shown, columns, empty="Nothing has been posted yet.", as_json=session.as_json)
+
+
+@ledger.command()
+@click.argument("form", type=click.Choice(["beancount", "hledger"]))
+@answers
+def export(session: Session, form: str) -> None:
+    """Print all books as text for another program, which adds them up again and checks every balance.
+
+    \b
+      issuer ledger export beancount > books.beancount && bean-check books.beancount
+    """
+    with session.issuer.store.read() as connection:
+        lines = list({"beancount": exports.beancount, "hledger": exports.hledger}[form](connection))
+    if session.as_json:
+        answer.echo_json({"form": form, "text": lines})
+        return
+    click.echo("\n".join(lines))
