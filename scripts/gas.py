@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from eth_account import Account
 from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.contract import Contract
-from web3.exceptions import ABIFunctionNotFound
 
 from issuer.chain import anvil, network
 from issuer.chain.compiler import CHECKOUT, Compilation, compile_contracts
@@ -323,8 +322,7 @@ def measure(compilation: Compilation) -> dict[str, int]:
     with deployed(compilation) as bench:
         for name, scenario in SCENARIOS.items():
             snapshot = bench.node.call("evm_snapshot")
-            with suppress(ABIFunctionNotFound):
-                figures[name] = scenario(bench)
+            figures[name] = scenario(bench)
             bench.node.call("evm_revert", [snapshot])
     return figures
 
@@ -363,8 +361,8 @@ tokens is a row of its own. The other columns are the same calls, measured in th
 code ([peers-gas.json](peers-gas.json) has its note). Empty: the contract has no such function.
 
 `mint` is one order through `Minter`: two buckets, the gate against the reserve report, a number and a reference; the
-others' is a mint without a gate. `burn` is `redeem` with a payout reference. `unfreeze` is the acceptance of the waiting
-act, `pause` a stop of transfers; both are checked against a table of roles in another contract.
+others' is a mint without a gate. `burn` is `redeem` with a payout reference. `unfreeze` is the acceptance of the
+waiting act, `pause` a stop of transfers; both are checked against a table of roles in another contract.
 """
 
 _REMAINDER = """
@@ -385,8 +383,8 @@ A bare Solady ERC-20, written in assembly, with no role, no status and no gate:
 - **permit**: the recovery of the signer and the nonce are the floor's too; what remains is the way to the function and
   the code that is shared by all signatures, in Solidity.
 - **mint**: the call from the minter to the token (2,600), two buckets (4,200 to read, 5,800 to write), the rules, the
-  minter's address and the totals (6,300), the feed (2,600 for the call, 2,100 for its word). In a batch all of it is paid
-  once: what remains is the recipient's word, its event, and the calldata of one word.
+  minter's address and the totals (6,300), the feed (2,600 for the call, 2,100 for its word). In a batch all of it is
+  paid once: what remains is the recipient's word, its event, and the calldata of one word.
 - **burn**: the rules word, and the two events and checks of a redemption; supply and redeemed are one write.
 - **freeze**, **unfreeze**, **pause**: the check of the role costs about 11,000: a call of the authority, and three cold
   reads there. A token that keeps its own owner or freezer in its own storage is cheaper by that, and has one
