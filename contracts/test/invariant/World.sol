@@ -5,12 +5,14 @@ import {IReserveFeed} from "../../interfaces/IReserveFeed.sol";
 import {FROZEN} from "../../types/AccountWord.sol";
 import {BackingWord} from "../../types/BackingWord.sol";
 import {ALL_STOPS} from "../../types/RulesWord.sol";
-import {CNH, Deployed, FEN} from "../support/Deployed.sol";
+import {CNH, FEN} from "../support/Deployed.sol";
+import {Signing} from "../support/Signing.sol";
 import {vm} from "../support/Vm.sol";
 
 /// @dev Everybody at once: customers, a bank with real money, a thief of the minting key, a thief of one attestor's key
-/// and a clumsy admin. What they do may fail; what succeeds is counted.
-contract World is Deployed {
+/// and a clumsy admin. What they do may fail; what succeeds is counted. Each act names the one account whose balance it may
+/// lower, if any.
+contract World is Signing {
     enum Action {
         Wire,
         Buffer,
@@ -28,7 +30,14 @@ contract World is Deployed {
         Resume,
         Lower,
         Raise,
-        Verify
+        Verify,
+        Permit,
+        Authorize,
+        Cancel,
+        RedeemSigned,
+        Impersonate,
+        Seize,
+        Blunder
     }
 
     /// @dev What the bank really holds and did.
@@ -42,8 +51,32 @@ contract World is Deployed {
     /// @dev What an account held when it was frozen.
     mapping(address account => uint256) public frozenBalance;
 
-    address[3] private people = [alice, bob, carol];
+    uint256[3] private keys = [uint256(0xA1), 0xB2, 0xC3];
+    address[3] private people;
     bytes[] private waiting;
+    uint256 private nonce;
+
+    /// @dev Nobody's balance falls but the named one's.
+    modifier onlyFrom(address who) {
+        uint256[3] memory before = _balances();
+        _;
+        uint256[3] memory later = _balances();
+        for (uint256 i = 0; i < 3; ++i) {
+            require(people[i] == who || later[i] >= before[i], "a balance fell that nobody touched");
+        }
+    }
+
+    function setUp() public override {
+        super.setUp();
+        for (uint256 i = 0; i < 3; ++i) {
+            people[i] = vm.addr(keys[i]);
+            verify(people[i]);
+        }
+    }
+
+    function everybody() public view returns (address[3] memory) {
+        return people;
+    }
 
     // The bank
 
@@ -84,7 +117,7 @@ contract World is Deployed {
     // Thieves
 
     /// @dev One stolen key signs alone, twice, or beside a stranger; none of it may pass.
-    function forge(uint256 seed) external {
+    function forge(uint256 seed) external onlyFrom(address(0)) {
         vm.warp(block.timestamp + 1);
         IReserveFeed.Report memory message = report(reserve + 1e12, credited + 1e12, paid);
         uint256 stolen = attestorKeys[seed % 2];
@@ -98,7 +131,7 @@ contract World is Deployed {
     }
 
     /// @dev The minting key is in a thief's hands: any value, any recipient, any number.
-    function steal(uint256 to, uint256 value, uint256 number) external {
+    function steal(uint256 to, uint256 value, uint256 number) external onlyFrom(address(0)) {
         uint64 first = number % 8 == 0 ? uint64(number) : token.nextNumber();
         address recipient = to % 5 == 0 ? mallory : people[to % 3];
         value = bound(value, 1, 20_000 * CNH);
@@ -124,7 +157,7 @@ contract World is Deployed {
 
     // Customers
 
-    function transfer(uint256 from, uint256 to, uint256 value) external {
+    function transfer(uint256 from, uint256 to, uint256 value) external onlyFrom(people[from % 3]) {
         value = bound(value, 0, token.balanceOf(people[from % 3]));
         bytes memory call = abi.encodeCall(token.transfer, (people[to % 3], value));
         if (!_did(people[from % 3], address(token), call)) return;
@@ -132,7 +165,10 @@ contract World is Deployed {
         ++successes[Action.Transfer];
     }
 
-    function transferFrom(uint256 spender, uint256 from, uint256 to, uint256 value) external {
+    function transferFrom(uint256 spender, uint256 from, uint256 to, uint256 value)
+        external
+        onlyFrom(people[from % 3])
+    {
         value = bound(value, 0, token.balanceOf(people[from % 3]));
         vm.prank(people[from % 3]);
         token.approve(people[spender % 3], value);
@@ -140,16 +176,117 @@ contract World is Deployed {
         if (_did(people[spender % 3], address(token), call)) ++successes[Action.TransferFrom];
     }
 
-    function redeem(uint256 from, uint256 value) external {
+    function redeem(uint256 from, uint256 value) external onlyFrom(people[from % 3]) {
         value = bound(value, 0, token.balanceOf(people[from % 3]) / FEN) * FEN;
         if (!_did(people[from % 3], address(token), abi.encodeCall(token.redeem, (value, ROOT)))) return;
         require(_stops() & 4 == 0, "redeemed while stopped");
         ++successes[Action.Redeem];
     }
 
+    // Signatures, submitted by a stranger
+
+    function permitAndSpend(uint256 from, uint256 to, uint256 value) external onlyFrom(people[from % 3]) {
+        address owner = people[from % 3];
+        value = bound(value, 0, token.balanceOf(owner));
+        bytes32 hash = digest(abi.encode(PERMIT, owner, people[to % 3], value, token.nonces(owner), FOREVER));
+        vm.prank(mallory);
+        token.permit(owner, people[to % 3], value, FOREVER, signed(keys[from % 3], hash));
+        bytes memory call = abi.encodeCall(token.transferFrom, (owner, people[to % 3], value));
+        if (_did(people[to % 3], address(token), call)) ++successes[Action.Permit];
+    }
+
+    function authorize(uint256 from, uint256 to, uint256 value) external onlyFrom(people[from % 3]) {
+        value = bound(value, 0, token.balanceOf(people[from % 3]));
+        bytes32 unused = bytes32(++nonce);
+        if (!_transferred(people[from % 3], people[to % 3], value, unused, keys[from % 3])) return;
+        require(_stops() & 1 == 0, "transferred while stopped");
+        require(!_transferred(people[from % 3], people[to % 3], 0, unused, keys[from % 3]), "authorized twice");
+        ++successes[Action.Authorize];
+    }
+
+    /// @dev Signed by a stranger, or by another holder.
+    function impersonate(uint256 from, uint256 to, uint256 value, bool insider) external onlyFrom(address(0)) {
+        value = bound(value, 0, token.balanceOf(people[from % 3]));
+        bytes32 unused = bytes32(++nonce);
+        uint256 key = insider ? keys[(from % 3 + 1) % 3] : 0xBAD;
+        if (_transferred(people[from % 3], people[to % 3], value, unused, key)) ++successes[Action.Impersonate];
+    }
+
+    function cancel(uint256 who) external onlyFrom(address(0)) {
+        address account = people[who % 3];
+        bytes32 unused = bytes32(++nonce);
+        bytes32 hash = digest(abi.encode(CANCEL, account, unused));
+        vm.prank(mallory);
+        token.cancelAuthorization(account, unused, signed(keys[who % 3], hash));
+        require(!_transferred(account, people[(who % 3 + 1) % 3], 0, unused, keys[who % 3]), "cancelled and used");
+        ++successes[Action.Cancel];
+    }
+
+    function redeemSigned(uint256 from, uint256 value) external onlyFrom(people[from % 3]) {
+        address account = people[from % 3];
+        value = bound(value, 0, token.balanceOf(account) / FEN) * FEN;
+        bytes32 unused = bytes32(++nonce);
+        bytes memory signature =
+            signed(keys[from % 3], digest(abi.encode(REDEEM, account, value, ROOT, FOREVER, unused)));
+        bytes memory call = abi.encodeWithSelector(
+            token.redeemWithAuthorization.selector, account, value, ROOT, FOREVER, unused, signature
+        );
+        if (!_did(mallory, address(token), call)) return;
+        require(_stops() & 4 == 0, "redeemed while stopped");
+        ++successes[Action.RedeemSigned];
+    }
+
+    function _transferred(address from, address to, uint256 value, bytes32 unused, uint256 key) private returns (bool) {
+        bytes32 hash = digest(abi.encode(TRANSFER, from, to, value, 0, FOREVER, unused));
+        bytes memory call = abi.encodeWithSignature(
+            "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)",
+            from,
+            to,
+            value,
+            0,
+            FOREVER,
+            unused,
+            signed(key, hash)
+        );
+        return _did(mallory, address(token), call);
+    }
+
     // Powers
 
-    function freezeSomeone(uint256 who) external {
+    /// @dev A case orders it; it needs a frozen account and nothing else.
+    function seize(uint256 who, uint256 value) external onlyFrom(people[who % 3]) {
+        address account = people[who % 3];
+        (uint256 balance, uint16 status,) = token.accountOf(account);
+        if (value % 3 != 0 || balance < FEN) return;
+        value = bound(value, 1, balance / FEN) * FEN;
+        bytes memory act = abi.encodeCall(token.seize, (account, balance, value, ROOT));
+        bool proposed = _did(admin, address(token), abi.encodeCall(token.propose, (act)));
+        require(!proposed || status & FROZEN != 0, "seized what was not frozen");
+        if (!proposed) return;
+        vm.warp(block.timestamp + DELAY);
+        accept(token, act);
+        frozenBalance[account] -= value;
+        ++successes[Action.Seize];
+    }
+
+    /// @dev The clumsy admin sets whatever the token lets him set.
+    function blunder(uint256 seed, address part) external onlyFrom(address(0)) {
+        (uint16 required, uint16 forbidden,,,) = token.rules();
+        bytes[5] memory acts = [
+            abi.encodeCall(token.setReportAge, (token.reportAge(), uint32(bound(seed, 0, 8 days)))),
+            abi.encodeCall(token.setPolicy, (required, forbidden, uint16(seed >> 8) & 1, FROZEN)),
+            abi.encodeCall(token.setMinter, (token.minter(), part)),
+            abi.encodeCall(token.setFeed, (token.feed(), part)),
+            abi.encodeCall(token.retire, (address(uint160(seed))))
+        ];
+        bytes memory act = acts[seed % 5];
+        if (!_did(admin, address(token), abi.encodeCall(token.propose, (act)))) return;
+        vm.warp(block.timestamp + DELAY);
+        accept(token, act);
+        ++successes[Action.Blunder];
+    }
+
+    function freezeSomeone(uint256 who) external onlyFrom(address(0)) {
         if (who % 4 != 0) return;
         address account = people[who % 3];
         frozenBalance[account] = token.balanceOf(account);
@@ -209,6 +346,12 @@ contract World is Deployed {
 
     function wait(uint256 time) external {
         vm.warp(block.timestamp + bound(time, 1, 8 hours));
+    }
+
+    function _balances() private view returns (uint256[3] memory balances) {
+        for (uint256 i = 0; i < 3; ++i) {
+            balances[i] = token.balanceOf(people[i]);
+        }
     }
 
     function _stops() private view returns (uint8 stops) {
