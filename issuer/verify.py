@@ -431,6 +431,8 @@ _TOKEN = (
     "Unverified(address indexed account)",
     "Frozen(address indexed account, uint32 freezeCount)",
     "Unfrozen(address indexed account, uint32 freezeCount)",
+    "Seized(address indexed account, uint256 indexed id, uint256 value, bytes32 indexed caseId)",
+    "Retired(address indexed successor)",
     "Stopped(uint8 stops, uint32 stopCount)",
     "Resumed(uint8 stops, uint32 stopCount)",
     "MinterSet(address indexed previous, address indexed next)",
@@ -598,6 +600,7 @@ class Book:
             "mint.requested": self._requested,
             "mint.reserved": self._reserved,
             "mint.final": self._minted,
+            "mint.unknown": self._unknown,
             "redemption.burned": self._burned,
             "payout.instructed": self._instructed,
             "payout.rejected": self._came_to_nothing,
@@ -675,6 +678,10 @@ class Book:
         if reference in self.mints:
             raise Untrue(Statement.MINTED, f"record {place:,} mints the batch {reference} again")
         self.mints[reference] = Mint(place, after["first"], after["orders"], record["evidence"][0])
+
+    def _unknown(self, place: int, record: Any) -> None:
+        what = f"record {place:,} tells a mint that nobody ordered: {record['subject']}, {record['after']['value']}"
+        raise Untrue(Statement.MINTED, what)
 
     def _burned(self, place: int, record: Any) -> None:
         after, ident = record["after"], int(record["subject"].removeprefix("redemption:"))
@@ -1168,8 +1175,8 @@ def _same(event: Event, used: Used) -> bool:
 
 
 def _shown(name: str, value: Any) -> Any:
-    """A value as a record shows it: limits are amounts."""
-    return cnh(value).replace(",", "") if name in ("capacity", "refill") else value
+    """A value as a record shows it, with the amounts as CNH."""
+    return cnh(value).replace(",", "") if name in ("capacity", "refill", "value") else value
 
 
 def _text(value: Any) -> str:
@@ -1180,6 +1187,8 @@ _EFFECTS = frozenset(
     (
         "Unfrozen",
         "Resumed",
+        "Seized",
+        "Retired",
         "MinterSet",
         "FeedSet",
         "HookSet",

@@ -27,6 +27,8 @@ KINDS = {
     "Proposed": "proposed",
     "Accepted": "accepted",
     "Cancelled": "cancelled",
+    "Seized": "seized",
+    "Retired": "retired",
     "LimitSet": "limit",
     "PolicySet": "policy",
     "MinterSet": "minter",

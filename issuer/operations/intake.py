@@ -124,6 +124,8 @@ _OBSERVED = (
     "hook",
     "age",
     "attestor",
+    "seized",
+    "retired",
 )
 
 _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {

@@ -19,7 +19,7 @@ from issuer.store.states import Door, ProposalState
 from issuer.store.tables import cursor, proposal
 from issuer.store.unit import Unit
 
-_AMOUNTS = frozenset(("capacity", "refill"))
+_AMOUNTS = frozenset(("capacity", "refill", "value"))
 """Arguments in units; a refill is a second's."""
 
 
