@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 import {Symbolic, svm, vm} from "./Symbolic.sol";
 
 /// @dev In every state, nobody takes a holder's tokens without the holder's allowance or signature, and nobody but the
-/// minter makes any: neither by a call of any function with any argument, nor with any role, nor by a slow act.
+/// minter makes any: neither by a call of any function with any argument, nor with any role, nor by a slow act other than
+/// a seizure, which takes what it names from the frozen account that it names.
 contract NoBackdoorProof is Symbolic {
     struct Seen {
         uint256 held;
@@ -13,12 +14,13 @@ contract NoBackdoorProof is Symbolic {
         uint64 next;
     }
 
-    /// @dev Every function that changes state, by somebody who holds no role.
+    /// @dev Every function that changes state and takes no signature, by somebody who holds no role.
     function check_nobody_takes_a_holders_tokens(address caller, address holder) external {
         vm.assume(caller != address(this) && caller != address(token) && caller != holder);
         vm.assume(caller != token.minter() && token.allowance(holder, caller) == 0);
         Seen memory before = _seen(caller, holder);
         bytes memory data = svm.createCalldata("OffshoreYuan");
+        vm.assume(!_isSigned(bytes4(data)));
         _assumeWithinSupply(data, holder);
         vm.prank(caller);
         (bool done,) = address(token).call(data);
@@ -42,8 +44,7 @@ contract NoBackdoorProof is Symbolic {
         _assertKept(before, holder);
     }
 
-    /// @dev A slow act is a call of the token by itself: this is all of them that do not name a case, whoever proposed and
-    /// accepted them.
+    /// @dev A slow act is a call of the token by itself: these are all that call nobody, whoever proposed and accepted.
     function check_no_slow_act_takes_a_holders_tokens(
         address holder,
         address account,
@@ -61,6 +62,42 @@ contract NoBackdoorProof is Symbolic {
         else if (act == 2) token.setPolicy(policy[0], policy[1], policy[2], policy[3]);
         else token.setReportAge(count, age);
         _assertKept(before, holder);
+    }
+
+    function check_a_seizure_takes_what_it_names_from_the_frozen(
+        address holder,
+        address account,
+        uint256 balance,
+        uint256 value,
+        bytes32 caseId
+    ) external {
+        vm.assume(holder != account);
+        Seen memory before = _seen(account, holder);
+        uint256 held = token.balanceOf(account);
+        (, uint16 status,) = token.accountOf(account);
+        vm.prank(address(token));
+        token.seize(account, balance, value, caseId);
+        _assertKept(before, holder);
+        assert(status & 2 != 0 && caseId != 0 && held == balance);
+        assert(token.balanceOf(account) == held - value && token.redeemed() == before.redeemed + value);
+    }
+
+    function _isSigned(bytes4 selector) private pure returns (bool) {
+        string[9] memory signed = [
+            "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+            "permit(address,address,uint256,uint256,bytes)",
+            "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",
+            "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)",
+            "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",
+            "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)",
+            "cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)",
+            "cancelAuthorization(address,bytes32,bytes)",
+            "redeemWithAuthorization(address,uint256,bytes32,uint256,bytes32,bytes)"
+        ];
+        for (uint256 i = 0; i < signed.length; ++i) {
+            if (selector == bytes4(keccak256(bytes(signed[i])))) return true;
+        }
+        return false;
     }
 
     function _seen(address caller, address holder) private view returns (Seen memory seen) {

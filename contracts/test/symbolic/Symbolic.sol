@@ -25,9 +25,9 @@ SymbolicVm constant svm = SymbolicVm(address(uint160(uint256(keccak256("svm chea
 /// contract's code.
 abstract contract Symbolic {
     // Words that the constructor writes, so that they are not arbitrary by themselves; {setUp} checks where they are.
-    bytes32 private constant RULES = bytes32(uint256(3));
-    bytes32 private constant TOTALS = bytes32(uint256(4));
-    bytes32 private constant MINTING = bytes32(uint256(5));
+    bytes32 private constant RULES = bytes32(uint256(5));
+    bytes32 private constant TOTALS = bytes32(uint256(6));
+    bytes32 private constant MINTING = bytes32(uint256(7));
 
     /// @dev A sum that the gate never lets the supply come near.
     uint256 internal constant ROOM = 2 ** 95;
