@@ -9,12 +9,12 @@
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Row, exists, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from issuer.audit import trail
 from issuer.audit.folder import LogFolder
 from issuer.errors import BrokenInvariant
+from issuer.store.inserts import insert_new
 from issuer.store.tables import audit_record, log_tree
 from issuer.store.tables import checkpoint as checkpoint_table
 from issuer.store.unit import Store, Unit
@@ -96,9 +96,8 @@ def publish(unit: Unit, folder: LogFolder) -> int:
 
 def _lock_tree(unit: Unit) -> Row[Any]:
     """The state of the tree, held until the unit ends."""
-    dialect = postgresql if unit.connection.dialect.name == "postgresql" else sqlite
     empty = {"only": 1, "size": 0, "frontier": b"", "published": 0}
-    unit.connection.execute(dialect.insert(log_tree).values(empty).on_conflict_do_nothing())
+    unit.connection.execute(insert_new(unit.connection, log_tree).values(empty))
     return unit.connection.execute(select(log_tree).with_for_update()).one()
 
 

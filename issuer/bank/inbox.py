@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from issuer.bank.folder import BankFolder
 from issuer.errors import InvalidInput, MalformedDocument
@@ -18,6 +18,7 @@ from issuer.messages.camt import Entry, Side
 from issuer.messages.report import SignedReport, recover
 from issuer.store import facts
 from issuer.store.facts import News
+from issuer.store.inserts import insert_new
 from issuer.store.states import Door
 from issuer.store.tables import received
 from issuer.store.unit import Store
@@ -60,8 +61,11 @@ class Inbox:
             self._tell_malformed(f"{source}/{name}", digest, error.what)
             return False
         with self._store.unit("take document") as unit:
-            unit.connection.execute(insert(received).values(folder=source, name=name, digest=digest, at=unit.now))
-            facts.bring(unit, Door.BANK, news)
+            values = {"folder": source, "name": name, "digest": digest, "at": unit.now}
+            taken = insert_new(unit.connection, received).values(values).returning(received.c.name)
+            # Another process of ours may have taken it meanwhile.
+            if unit.connection.execute(taken).scalar() is not None:
+                facts.bring(unit, Door.BANK, news)
         return True
 
     def _tell_malformed(self, path: str, digest: str, what: str) -> None:

@@ -7,11 +7,11 @@ again until that nonce is final.
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from issuer.errors import Conflict
 from issuer.messages.transactions import Transaction
 from issuer.store import intents
+from issuer.store.inserts import insert_new
 from issuer.store.intents import Intent
 from issuer.store.states import IntentState, TransactionState
 from issuer.store.tables import attempt, cursor, intent, signer, transaction
@@ -74,9 +74,8 @@ def key(connection: Connection, role: str) -> Key | None:
 
 def register(unit: Unit, *, address: str, role: str, nonce: int) -> None:
     """Begin counting a key's nonces, unless it is counted already."""
-    dialect = postgresql if unit.connection.dialect.name == "postgresql" else sqlite
     values = {"address": address, "role": role, "next_nonce": nonce, "halted": None}
-    unit.connection.execute(dialect.insert(signer).values(**values).on_conflict_do_nothing())
+    unit.connection.execute(insert_new(unit.connection, signer).values(**values))
 
 
 def halt(unit: Unit, address: str, reason: str) -> None:

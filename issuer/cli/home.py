@@ -195,7 +195,10 @@ class Issuer:
         return answer[:10] == IS_VALID_SIGNATURE.selector
 
     def create_holder(self, name: str) -> str:
-        """Make a holder's wallet whose key lies in this home; its address. Raises InvalidInput."""
+        """Make a holder's wallet whose key lies in this home; its address. Raises InvalidInput, or Misconfigured if the
+        passphrase does not open the home's other keys: they would not be opened by one.
+        """
+        self.keystore.signer(Job.SENDER)
         return self.keystore.create_holder(name, light=is_local_sandbox(self.settings))
 
     @cached_property

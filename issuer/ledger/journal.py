@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from issuer.errors import BrokenInvariant, Refused
 from issuer.ledger import chart
 from issuer.money import format_units
+from issuer.store.inserts import insert_new
 from issuer.store.tables import account, entry, posting
 from issuer.store.unit import Unit
 
@@ -117,8 +117,9 @@ def verify(connection: Connection, book: str = chart.BOOK) -> None:
     last = connection.execute(select(func.max(entry.c.id))).scalar() or 0
     counted = balances_at(connection, last, book)
     for name, kept in balances(connection, book).items():
-        if counted.get(name, 0) != kept:
-            raise BrokenInvariant(f"account {name} holds {format_units(kept)}, its postings say {counted.get(name, 0)}")
+        told = counted.get(name, 0)
+        if told != kept:
+            raise BrokenInvariant(f"account {name} holds {format_units(kept)}, its postings say {format_units(told)}")
 
 
 def _check(item: Entry) -> None:
@@ -133,9 +134,8 @@ def _insert_entry(unit: Unit, book: str, item: Entry) -> int:
 
 def _accounts(connection: Connection, book: str, names: Sequence[str]) -> dict[str, int]:
     """The ids of accounts by name, opening those that are new."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     fresh = [{"book": book, "name": name, "kind": chart.kind(name), "balance": 0, "version": 0} for name in names]
-    connection.execute(dialect.insert(account).on_conflict_do_nothing(), fresh)
+    connection.execute(insert_new(connection, account), fresh)
     statement = select(account.c.name, account.c.id).where(account.c.book == book, account.c.name.in_(names))
     return {name: value for name, value in connection.execute(statement)}
 

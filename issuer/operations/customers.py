@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from issuer import audit
-from issuer.errors import InvalidInput, NotFound, Refused
+from issuer.audit import personal, trail
+from issuer.errors import BrokenInvariant, InvalidInput, NotFound, Refused
 from issuer.operations.policy import Policy
 from issuer.store.tables import customer
 from issuer.store.unit import Unit
@@ -53,6 +54,23 @@ def get(connection: Connection, customer_id: int) -> dict[str, Any]:
     if row is None:
         raise NotFound(f"there is no customer {customer_id}", "See `issuer customer list`.")
     return dict(row._mapping)
+
+
+def payable(connection: Connection, customer_id: int) -> dict[str, Any]:
+    """A customer whose name and account are those that the log committed to when the customer was added.
+
+    Raises BrokenInvariant if the row was changed since: money must not follow it.
+    """
+    row = get(connection, customer_id)
+    records = [entry.record for entry in trail.trace(connection, [f"customer:{customer_id}"])]
+    added = next((record.after for record in records if record.action == "customer.added"), None) or {}
+    for name in ("name", "bank_account"):
+        opening = personal.reveal(connection, added.get(name, ""))
+        if opening.value != row[name] or opening.commitment != added[name]:
+            raise BrokenInvariant(
+                f"the {name.replace('_', ' ')} of customer {customer_id} is not the one that the log commits to"
+            )
+    return row
 
 
 def every(connection: Connection) -> list[dict[str, Any]]:

@@ -3,9 +3,9 @@
 from collections import defaultdict
 
 from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from issuer.store.facts import Fact
+from issuer.store.inserts import insert_new
 from issuer.store.tables import holding
 from issuer.store.unit import Unit
 
@@ -22,9 +22,8 @@ def moved(unit: Unit, fact: Fact) -> None:
     changes.pop(NOBODY, None)
     if not changes:
         return
-    dialect = postgresql if unit.connection.dialect.name == "postgresql" else sqlite
     fresh = [{"address": address, "balance": 0} for address in sorted(changes)]
-    unit.connection.execute(dialect.insert(holding).on_conflict_do_nothing(), fresh)
+    unit.connection.execute(insert_new(unit.connection, holding), fresh)
     statement = (
         update(holding)
         .where(holding.c.address == bindparam("holder"))

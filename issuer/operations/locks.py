@@ -3,10 +3,10 @@
 from typing import Any
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from issuer import audit
 from issuer.errors import Locked, NotFound
+from issuer.store.inserts import insert_new
 from issuer.store.states import Scope
 from issuer.store.tables import lock
 from issuer.store.unit import Unit
@@ -14,9 +14,8 @@ from issuer.store.unit import Unit
 
 def engage(unit: Unit, scope: Scope, code: str, reason: str, remedy: str) -> None:
     """Lock a scope for a cause; a cause that locks it already is not recorded twice."""
-    dialect = postgresql if unit.connection.dialect.name == "postgresql" else sqlite
     values = {"scope": scope, "code": code, "reason": reason, "remedy": remedy, "since": unit.now}
-    statement = dialect.insert(lock).values(**values).on_conflict_do_nothing().returning(lock.c.id)
+    statement = insert_new(unit.connection, lock).values(**values).returning(lock.c.id)
     lock_id = unit.connection.execute(statement).scalar()
     if lock_id is not None:
         audit.append(unit, "lock.engaged", f"lock:{lock_id}", after={"scope": scope, "code": code, "reason": reason})

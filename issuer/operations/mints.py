@@ -45,7 +45,7 @@ def approve(unit: Unit, *, order_id: int) -> dict[str, Any]:
     row = get(unit.connection, order_id)
     if row["state"] != OrderState.REQUESTED:
         raise Refused(f"order {order_id} is {row['state']}", "Only a requested order waits for approval.")
-    if row["requested_by"] == unit.actor:
+    if row["requested_by"].casefold() == unit.actor.casefold():
         raise Refused("an order is not approved by the person who asked for it", "Let another operator approve it.")
     return _decide(unit, row, OrderState.APPROVED, "mint.approved")
 
@@ -108,7 +108,7 @@ def every(connection: Connection) -> list[dict[str, Any]]:
 
 def _commit(unit: Unit, row: dict[str, Any]) -> str:
     """The order's 32-byte id: what the batch's reference on chain commits to."""
-    body = canonical({**row, "nonce": unit.random_bytes(16).hex()})
+    body = canonical({**row, "value": format_units(row["value"]), "nonce": unit.random_bytes(16).hex()})
     return "0x" + hashlib.sha256(body).hexdigest()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from issuer import audit
-from issuer.errors import NotFound, Refused
+from issuer.errors import BrokenInvariant, NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_units, whole_fen
 from issuer.operations import customers, locks, payouts, wallets
@@ -62,7 +62,12 @@ def instruct(unit: Unit, policy: Policy) -> int:
     statement = select(redemption).where(redemption.c.state == RedemptionState.PAYABLE).order_by(redemption.c.id)
     rows = unit.connection.execute(statement.limit(100)).all()
     for row in rows:
-        owner = customers.get(unit.connection, row.customer_id)
+        try:
+            owner = customers.payable(unit.connection, row.customer_id)
+        except (BrokenInvariant, NotFound) as error:
+            remedy = "Find who changed the database, put the customer's own name and account back, clear the lock."
+            locks.engage(unit, Scope.PAYOUTS, "altered-customer", error.what, remedy)
+            return 0
         move(unit, redemption, row.id, RedemptionState.PAYABLE, RedemptionState.INSTRUCTED)
         payouts.instruct(
             unit,

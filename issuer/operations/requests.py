@@ -85,13 +85,12 @@ def _replay_after_race(store: Store, asked: Request) -> Answer:
 
 
 def _known(connection: Connection, asked: Request) -> Answer | None:
-    statement = select(request).where(request.c.caller == asked.caller, request.c.key == asked.key)
-    row = connection.execute(statement).one_or_none()
+    row = connection.execute(select(request).where(request.c.key == asked.key)).one_or_none()
     if row is None:
         return None
-    if (row.operation, row.body_hash) != (asked.operation, asked.body_hash):
+    if (row.caller, row.operation, row.body_hash) != (asked.caller, asked.operation, asked.body_hash):
         raise Conflict(
-            f"the key {asked.key!r} is bound to another request ({row.operation})",
+            f"the key {asked.key!r} is bound to another request ({row.operation} by {row.caller})",
             "Use a new key for a new request; repeat the old request exactly to see its answer.",
         )
     return Answer(body=row.answer, replayed=True)

@@ -12,6 +12,7 @@ from issuer.money import format_fen, format_units
 from issuer.store.states import (
     DepositState,
     FactState,
+    IntentState,
     OrderState,
     PayoutState,
     ProposalState,
@@ -166,10 +167,18 @@ def doors(connection: Connection, now: int) -> list[Wait]:
     """What waits at the edges: reports, signing keys, transactions, records, facts."""
     return [
         *_reports(connection),
+        *_intents(connection),
         *_keys(connection, now),
         *_transactions(connection, now),
         *_counted(connection, now),
     ]
+
+
+def _intents(connection: Connection) -> Iterable[Wait]:
+    """What was decided and has not left: any running service would have sent it by its next step."""
+    statement = select(intent).where(intent.c.state == IntentState.OPEN).order_by(intent.c.id)
+    for row in connection.execute(statement):
+        yield Wait(what=f"{row.kind} ({row.subject})", why="the service to send it", since=row.at, do="issuer run")
 
 
 def _last_report(connection: Connection) -> Row[Any] | None:

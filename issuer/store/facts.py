@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from issuer.store.inserts import insert_new
 from issuer.store.states import Door, FactState
 from issuer.store.tables import fact
 from issuer.store.unit import Unit
@@ -34,8 +34,7 @@ def bring(unit: Unit, door: Door, news: Iterable[News]) -> None:
     """Store facts in order; one that is known already is passed over."""
     rows = [_row(unit, door, item) for item in news]
     if rows:
-        dialect = postgresql if unit.connection.dialect.name == "postgresql" else sqlite
-        unit.connection.execute(dialect.insert(fact).on_conflict_do_nothing(), rows)
+        unit.connection.execute(insert_new(unit.connection, fact), rows)
 
 
 def new(connection: Connection, limit: int = 1000) -> list[Fact]:

@@ -52,8 +52,8 @@ setting = Table(
 request = Table(
     "request",
     metadata,
-    Column("caller", Text, primary_key=True),
-    Column("key", Text, primary_key=True),  # bound for ever to the operation and the body below
+    Column("key", Text, primary_key=True),  # bound for ever to the caller, the operation and the body below
+    Column("caller", Text, nullable=False),
     Column("operation", Text, nullable=False),
     Column("body_hash", Text, nullable=False),
     Column("answer", JSON, nullable=False),

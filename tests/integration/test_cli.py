@@ -417,8 +417,8 @@ def test_a_key_is_bound_to_its_request(home: Path, store: Store, shell: Shell) -
     assert shell.error(*other) == (1, "conflict")
     assert shell.error("lock", "clear", "1", "--key", "k") == (1, "conflict")
     assert _contents(home, store) == before
-    # Another operator's keys are another operator's.
-    shell.answer(*other, "--operator", "bob")
+    same = ("customer", "add", "A", "--jurisdiction", "HK", "--account", "388000000001", "--key", "k")
+    assert shell.error(*same, "--operator", "bob") == (1, "conflict")
 
 
 def test_a_key_is_made_and_shown_when_there_is_none(shell: Shell) -> None:
@@ -487,8 +487,8 @@ def test_a_large_order_needs_another_operator(alice: str, shell: Shell) -> None:
 
 def test_an_order_beyond_the_books_is_refused(alice: str, home: Path, store: Store, shell: Shell) -> None:
     before = _contents(home, store)
-    largest = ("mint", "request", "9223372036853.00", "--customer", "1", "--wallet", alice)
-    assert shell.error(*largest) == (1, "invalid-input")
+    largest = ("mint", "request", "9223372036854.00", "--customer", "1", "--wallet", alice)
+    assert shell.error(*largest) == (1, "invalid-amount")
     assert _contents(home, store) == before
 
 

@@ -216,13 +216,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "request",
-        sa.Column("caller", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("caller", sa.Text(), nullable=False),
         sa.Column("operation", sa.Text(), nullable=False),
         sa.Column("body_hash", sa.Text(), nullable=False),
         sa.Column("answer", sa.JSON(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("caller", "key", name=op.f("request_pk")),
+        sa.PrimaryKeyConstraint("key", name=op.f("request_pk")),
     )
     op.create_table(
         "salt",
