@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check lock gas dossier verify mutate
+.PHONY: help install demo test faults check lock gas dossier verify mutate bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: install check  ## every check and every test
 
 faults: install  ## the long fault tests
 	@$(BIN)/pytest -n 2 --dist worksteal tests/faults
+
+bench: install  ## measure the log and its verifier
+	@$(BIN)/python -m tests.benchmarks.bench_verify
 
 check: install  ## the floors, the style and the types
 	@$(BIN)/ruff check --quiet .

@@ -123,3 +123,39 @@ def test_a_node_that_gives_few_logs_at_once_is_asked_again(world: World) -> None
     assert verdict.failure == ""
     assert verdict.supply == parse_units("900000")
     assert max(asked) > 10
+
+
+def test_a_witness_cosigns_what_holds_and_extends_what_it_saw(world: World, tmp_path: Path) -> None:
+    """C2SP cosignature/v1: the line binds the time and the whole checkpoint; others' lines stay as they are."""
+    arguments = ["--rpc", world.chain.url, "--token", world.token, "--key", stranger.vkey(world)]
+    arguments += ["--state", str(tmp_path / "seen.json"), "--grace", "0"]
+    arguments += ["--witness", str(tmp_path / "witness.key"), "--witness-name", "example.org/witness"]
+    assert verify.main([*arguments, "--log", str(world.issuer.home.log)]) == 0
+    own, _ = verify.witness_key(tmp_path / "witness.key", "example.org/witness")
+    note = (tmp_path / "seen.checkpoint").read_text()
+    assert (verify.cosigned(note, own) or 0) > 1_700_000_000
+    assert verify.cosigned(note.replace("\n\n", "\nmore\n\n", 1), own) is None
+    verify.open_checkpoint(note, verify.Key.parse(stranger.vkey(world)), "the cosigned checkpoint")
+
+    (tmp_path / "seen.checkpoint").unlink()
+    forked = [*stranger.bodies(world)[:-1], stranger.record("lock.cleared", "lock:1", None)]
+    log = stranger.publish(tmp_path / "log", forked, stranger.signer(world))
+    assert verify.main([*arguments, "--log", str(log)]) == 1
+    assert not (tmp_path / "seen.checkpoint").exists()
+
+
+def test_an_event_may_lack_its_record_only_while_it_is_new() -> None:
+    """Excused: what is not final, or not older than the patience allows; never what a recorded event follows."""
+
+    def event(block: int, time: int) -> verify.Event:
+        return verify.Event(block, 0, "Minted", "0x", "0x", time, {})
+
+    late = verify.Late(final=10, until=1000)
+    late.excuse(event(11, 900), verify.Statement.MINTED, "not final")
+    late.excuse(event(10, 1001), verify.Statement.MINTED, "new")
+    assert late.pending == 2
+    with pytest.raises(verify.Untrue, match="final and old on chain"):
+        late.excuse(event(10, 1000), verify.Statement.MINTED, "final and old")
+    late.recorded(event(12, 1200))
+    with pytest.raises(verify.Untrue, match="before a recorded one on chain"):
+        late.excuse(event(11, 1100), verify.Statement.MINTED, "before a recorded one")
