@@ -1,8 +1,7 @@
 """How much of a wrong contract the Solidity tests notice: changes the contracts in one place at a time and runs them.
 
-A mutant is one changed line of contracts/*.sol or contracts/types/*.sol. Only the contracts that contain the line are
-compiled again, and put in the place of the right ones: the tests are built once, with forge's dynamic linking, so that
-they deploy what lies in the build's folder. A mutant that does not compile, or compiles to the same code, is none.
+A mutant is one changed line of contracts/*.sol or contracts/types/*.sol, in a copy of the tree. One that does not
+compile, or compiles to the same code, is none.
 """
 
 import argparse
@@ -113,7 +112,7 @@ def _changes(line: str) -> Iterator[str]:
 
 
 class Bench:
-    """A tree of its own in which the tests are built, and the mutants' code is put in the place of the right one."""
+    """A tree of its own, in which the contracts are changed and tested."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -123,48 +122,49 @@ class Bench:
             shutil.copytree(CHECKOUT / name, folder / name)
         shutil.copy(CHECKOUT / "foundry.toml", folder)
         (folder / "node_modules").symlink_to(CHECKOUT / "node_modules")
+        self._forge("build", timeout=None)
+        self._right = {path.stem: self._code(path.stem) for path in (folder / "contracts").glob("*.sol")}
         if not self._passes():
             raise SystemExit("The tests do not pass before anything is changed.")
 
     def judge(self, mutant: Mutant) -> Outcome:
         built = compiled(mutant)
-        right = {name: self._artifact(name).read_bytes() for name in built}
-        if all(json.loads(body)["bytecode"]["object"] == "0x" + built[name] for name, body in right.items()):
+        if all(self._right.get(name) == code for name, code in built.items()):
             return Outcome.NONE
+        source = self._folder / mutant.source
+        text = source.read_text()
+        lines = text.splitlines()
+        lines[mutant.line] = mutant.after
         try:
-            for name, code in built.items():
-                artifact = json.loads(right[name])
-                artifact["bytecode"]["object"] = "0x" + code
-                self._artifact(name).write_text(json.dumps(artifact))
+            source.write_text("\n".join(lines) + "\n")
+            self._forge("build", timeout=None)
             return Outcome.SURVIVED if self._passes() else Outcome.KILLED
         finally:
-            for name, body in right.items():
-                self._artifact(name).write_bytes(body)
+            source.write_text(text)
 
-    def _artifact(self, name: str) -> Path:
-        return self._folder / "out" / f"{name}.sol" / f"{name}.json"
+    def _code(self, name: str) -> str:
+        artifact = json.loads((self._folder / "out" / f"{name}.sol" / f"{name}.json").read_text())
+        return str(artifact["bytecode"]["object"]).removeprefix("0x")
 
     def _passes(self) -> bool:
-        """The units and fuzzing first, and the invariants if they notice nothing."""
-        return self._test("--no-match-path") and self._test("--match-path")
-
-    def _test(self, which: str) -> bool:
-        forge = CHECKOUT / "node_modules" / ".bin" / "forge"
-        command = [str(forge), "test", "--fail-fast", which, "contracts/test/invariant/*"]
         try:
-            run = subprocess.run(  # noqa: S603 - the pinned forge
-                command,
-                cwd=self._folder,
-                env={**os.environ, "FOUNDRY_DYNAMIC_TEST_LINKING": "true"},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=PATIENCE,
-            )
+            said = self._forge("test", "--fail-fast", "--no-match-path", "contracts/test/invariant/*", timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             return False
-        totals = re.search(r"(\d+) tests passed, (\d+) failed", run.stdout)
+        totals = re.search(r"(\d+) tests? passed, (\d+) failed", said)
         return totals is not None and totals[2] == "0"
+
+    def _forge(self, *arguments: str, timeout: int | None) -> str:
+        run = subprocess.run(  # noqa: S603 - the pinned forge
+            [str(CHECKOUT / "node_modules" / ".bin" / "forge"), *arguments],
+            cwd=self._folder,
+            env={**os.environ, "FOUNDRY_DENY": "never", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+        return run.stdout
 
 
 def compiled(mutant: Mutant) -> dict[str, str]:
@@ -265,8 +265,8 @@ def _share(name: str, outcomes: dict[Mutant, Outcome]) -> str:
 _INTRODUCTION = """# Mutants
 
 Written by `make mutate`. A mutant is one line of a contract with one operator, one condition or the whole statement
-changed; it is killed when a Solidity test (units, fuzzing, invariants) fails. Those that do not compile, or compile to
-the same code, are not counted.
+changed; it is killed when a Solidity test fails, of the units and the fuzzing: the invariants are not asked. Those that
+do not compile, or compile to the same code, are not counted.
 """
 
 

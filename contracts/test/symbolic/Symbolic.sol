@@ -28,6 +28,8 @@ abstract contract Symbolic {
     bytes32 private constant RULES = bytes32(uint256(5));
     bytes32 private constant TOTALS = bytes32(uint256(6));
     bytes32 private constant MINTING = bytes32(uint256(7));
+    /// @dev A string, left empty: copying one of arbitrary length is a loop without an end.
+    bytes32 private constant CONTRACT_URI = bytes32(uint256(10));
 
     /// @dev A sum that the gate never lets the supply come near.
     uint256 internal constant ROOM = 2 ** 95;
@@ -52,6 +54,7 @@ abstract contract Symbolic {
         vm.store(address(token), RULES, bytes32((uint256(uint160(address(feed))) << 96) | uint96(rules)));
         vm.store(address(token), TOTALS, svm.createBytes32("totals"));
         vm.store(address(token), MINTING, svm.createBytes32("minting"));
+        vm.store(address(token), CONTRACT_URI, 0);
     }
 
     /// @dev What the policy says of an account.
