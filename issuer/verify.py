@@ -1006,7 +1006,7 @@ def require_attested(story: Story, book: Book, chain_id: int) -> None:
     for event, feed in zip(story.reports, story.signers, strict=True):
         number = event.values["number"]
         asked = book.reports.get(number)
-        if asked is None or not asked.signatures:
+        if asked is None or asked.place < 0:
             continue  # REPORTED says so, unless it is too new to be recorded
         digest = report_digest(event.values, story.token, event.address, chain_id)
         found = [recover(digest, signature) for signature in asked.signatures]

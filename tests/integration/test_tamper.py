@@ -311,6 +311,19 @@ def test_tamper_with_an_attestor_who_was_never_added(world: World, tmp_path: Pat
     found(stranger.check(world, log), Statement.ATTESTED, what)
 
 
+def test_tamper_with_a_report_whose_signatures_are_not_recorded(world: World, tmp_path: Path) -> None:
+    sign_as_attestors(world)
+    latest = stranger.latest_report(world)
+    asked = {"log_root": latest["logRoot"], "log_size": latest["logSize"], "withheld": "0.000000"}
+    told = [
+        stranger.record("report.requested", f"report:{latest['number']}", asked),
+        stranger.record("report.final", f"report:{latest['number']}", None, ["0x11"]),
+    ]
+    log = rewrite(world, tmp_path, lambda records: records.extend(told))
+    what = f"report {latest['number']} has 0 signatures; the quorum was 2"
+    found(stranger.check(world, log), Statement.ATTESTED, what)
+
+
 def test_tamper_with_a_power_that_nobody_asked_for(world: World) -> None:
     """A stolen freezer key; the service would record what it sees, but no person asked for it."""
     data = TOKEN.call("freeze", [stranger.B.address])
