@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from pgserver.postgres_server import get_server
 
 from issuer.store.unit import Store
@@ -14,6 +15,10 @@ from tests.anvil import TestChain
 from tests.anvil import run as anvil_run
 from tests.clock import ManualClock
 from tests.sandbox import Sandbox, Snapshot, opened, prepare
+
+# How long a test takes says nothing about what it tests.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture

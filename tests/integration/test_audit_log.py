@@ -129,7 +129,7 @@ def test_a_lower_id_that_shows_later_gets_the_later_place(
     assert_sound(store, folder, 3)
 
 
-@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_unit_that_commits_late_is_not_skipped(store: Store, integrator: Integrator, folder: LogFolder) -> None:
     with store.unit("slow") as slow:
         first = audit.append(slow, "deposit.taken", "deposit:slow")

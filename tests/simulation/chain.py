@@ -101,6 +101,7 @@ class Chain:
     pool: dict[tuple[str, int], Transaction] = field(default_factory=dict)
     next_base_fee: int = 10**9
     tip: int = 10**9  # that the node suggests
+    base: int = 0  # blocks up to this one are never taken away
     places: dict[str, int] = field(default_factory=dict)  # number of the canonical block of each mined transaction
 
     def __post_init__(self) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from eth_utils.crypto import keccak
+
 from issuer.chain.anvil import CHAIN_ID
 from issuer.chain.node import NodeError
 from issuer.errors import Unreachable
@@ -31,7 +33,6 @@ class Trouble:
     lag: int = 0  # blocks that it is behind
     jitter: int = 0  # blocks that it is behind at most, another number at each call (several nodes behind one address)
     narrow: int = 0  # blocks that it gives logs of at once, if not 0
-    omits: float = 0  # logs of one contract and block are left out
 
 
 @dataclass
@@ -42,16 +43,17 @@ class SimulatedNode:
     random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - a seed, so that a run repeats
     trouble: Trouble = field(default_factory=Trouble)
     seen: Callable[[str], None] = lambda _: None  # told the name of each trouble that it made
+    sent: Callable[[str], None] = lambda _: None  # told the signed bytes that were handed to it
 
     def call(self, method: str, params: Sequence[Any] = ()) -> Any:
-        if self._strikes("silent", self.trouble.silent):
+        if self._strikes("node silent", self.trouble.silent):
             raise Unreachable(f"the simulated node did not answer {method}")
-        if self._strikes("crowded", self.trouble.crowded):
+        if self._strikes("node crowded", self.trouble.crowded):
             raise NodeError(method, -32005, "limit exceeded")
         if method == "eth_sendRawTransaction":
             return self._send(method, params[0])
         answer = _ANSWERS[method](self, self._newest(), *params)
-        if self._strikes("garbled", self.trouble.garbled):
+        if self._strikes("answer garbled", self.trouble.garbled):
             return self.random.choice([None, {}, [], "soon", "0x", 7, [None], {"hash": None}])
         return answer
 
@@ -69,14 +71,15 @@ class SimulatedNode:
         if self.trouble.jitter:
             behind = max(behind, self.random.randint(0, self.trouble.jitter))
         if behind:
-            self.seen("lag")
+            self.seen("node behind")
         return max(0, self.chain.head.number - behind)
 
     def _send(self, method: str, raw: str) -> str:
-        if self._strikes("forgetful", self.trouble.forgetful):
+        self.sent(raw)
+        if self._strikes("transaction forgotten", self.trouble.forgetful):
             return read(raw).hash
         refusal = self.chain.submit(raw)
-        if self._strikes("hasty", self.trouble.hasty):
+        if self._strikes("broadcast unanswered", self.trouble.hasty):
             raise Unreachable("the simulated node did not answer eth_sendRawTransaction")
         if refusal is not None:
             raise NodeError(method, -32000, refusal)
@@ -97,7 +100,7 @@ class SimulatedNode:
 
     def _receipt(self, newest: int, hash_: str) -> Any:
         found = self.chain.mined(hash_)
-        if found is None or found[0].number > newest or self._strikes("blind", self.trouble.blind):
+        if found is None or found[0].number > newest or self._strikes("receipt missing", self.trouble.blind):
             return None
         block, mined = found
         return {
@@ -125,17 +128,20 @@ class SimulatedNode:
     def _logs(self, newest: int, wanted: dict[str, Any]) -> list[Any]:
         first, last = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
         if self.trouble.narrow and last - first >= self.trouble.narrow:
-            self.seen("narrow")
+            self.seen("range refused")
             raise NodeError("eth_getLogs", -32602, f"at most {self.trouble.narrow} blocks")
         found: list[Any] = []
         # Like geth, it says nothing of blocks that it does not have.
         for block in self.chain.blocks[first : min(last, newest) + 1]:
             told = [item for item in block.logs() if item[2].address in wanted["address"]]
-            if told and self._strikes("omits", self.trouble.omits):
-                left_out = self.random.choice(told)[2].address
-                told = [item for item in told if item[2].address != left_out]
             found += [_log(block, place, mined, log) for place, mined, log in told]
         return found
+
+    def _receipts(self, newest: int, hash_: str) -> Any:
+        block = next((block for block in self.chain.blocks[: newest + 1] if block.hash == hash_), None)
+        if block is None or self._strikes("receipt missing", self.trouble.blind):
+            return None
+        return [{"logs": [_log(block, place, mined, log) for place, mined, log in block.logs()]}]
 
     def _call(self, newest: int, call: dict[str, Any], place: str) -> str:
         data = call.get("data") or call["input"]
@@ -183,6 +189,7 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "eth_getBalance": SimulatedNode._balance,
     "eth_getCode": SimulatedNode._code,
     "eth_getLogs": SimulatedNode._logs,
+    "eth_getBlockReceipts": SimulatedNode._receipts,
     "eth_call": SimulatedNode._call,
     "eth_simulateV1": SimulatedNode._simulate,
     "eth_maxPriorityFeePerGas": SimulatedNode._tip,
@@ -202,8 +209,19 @@ def _block(block: Block, full: bool) -> dict[str, Any]:
         "parentHash": block.parent,
         "timestamp": hex(block.timestamp),
         "baseFeePerGas": hex(block.base_fee),
+        "logsBloom": hex(_bloom(block)),
         "transactions": bodies if full else hashes,
     }
+
+
+def _bloom(block: Block) -> int:
+    """The bits of the addresses of its logs (Ethereum's yellow paper, 4.4.1); those of topics are left out."""
+    found = 0
+    for address in {log.address for _, _, log in block.logs()}:
+        digest = keccak(bytes.fromhex(address[2:]))
+        for place in (0, 2, 4):
+            found |= 1 << int.from_bytes(digest[place : place + 2], "big") % 2048
+    return found
 
 
 def _log(block: Block, place: int, mined: Mined, log: Log) -> dict[str, Any]:

@@ -1,10 +1,60 @@
-"""Everything that a run starts from, made once for a process: homes, keys, contracts, customers, an empty database.
+"""Everything that a run starts from, made once for a process: homes, keys, contracts, an empty database.
 
-A run begins with a copy of the homes and the chain taken back to where it stood, so that no run sees another.
+A run begins with a copy of the homes and with the chain taken back to where it stood, so that no run sees another.
+Files lie in memory where the system has such a folder; the programs under test sync them as they always do.
 """
 
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from eth_account import Account
+
+from issuer.audit.folder import LogFolder
+from issuer.audit.integrator import Integrator
+from issuer.bank.inbox import Inbox
+from issuer.bank.outbox import Outbox
+from issuer.chain import network
+from issuer.chain.compiler import CHECKOUT, compile_contracts
+from issuer.chain.deployer import Deployer, Parameters
+from issuer.chain.deployment import Deployment
+from issuer.chain.finality import Finality
 from issuer.chain.keystore import Job
+from issuer.chain.outcomes import Outcomes
+from issuer.chain.sender import Limits, Sender
 from issuer.chain.signer import LocalSigner
+from issuer.chain.watcher import Watcher
+from issuer.chain.wiring import Limit, Table
+from issuer.messages import folder as documents
+from issuer.messages.folder import AUDITOR_KEY, BANK_KEY, ISSUER_KEY, KEYS
+from issuer.mockbank import home
+from issuer.mockbank.auditor import Auditor
+from issuer.mockbank.bank import Bank
+from issuer.mockbank.home import AttestorKey, Home
+from issuer.operations import binding
+from issuer.operations.binding import Binding
+from issuer.operations.policy import Policy
+from issuer.service import Service
+from issuer.store.unit import Store
+from issuer.tlog.note import Signer, Verifier
+from tests.anvil import ETHER
+from tests.clock import START, ManualClock
+from tests.simulation.chain import Chain
+from tests.simulation.folder import BanksFolder, IssuersFolder, Post
+from tests.simulation.node import SimulatedNode
+
+CNH = 10**6
+COLLECTION, RESERVE = "012875000000001", "012875000000002"
+HOLDERS = tuple(LocalSigner(bytes([0xA0 + place]) * 32) for place in range(8))
+STRANGER = LocalSigner(b"\x57" * 32)
+"""Somebody with ether, and with keys that are not theirs when a run says so."""
+
+_PASSPHRASE = "only for tests"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - made fresh below
 
 
 class Keys:
@@ -18,3 +68,154 @@ class Keys:
 
     def signer(self, name: str) -> LocalSigner:
         return self._signers[name]
+
+
+POLICY = Policy(
+    collection_account=COLLECTION,
+    reserve_account=RESERVE,
+    approval_threshold=100_000 * CNH,
+    redemption_fee_fen=0,
+    refused_jurisdictions=frozenset({"CN"}),
+)
+LIMITS = Limits()
+_PARAMETERS = Parameters(
+    delay=60,
+    window=Limit(capacity=20_000_000 * CNH, refill=200 * CNH),
+    bucket=Limit(capacity=10_000_000 * CNH, refill=100 * CNH),
+    attestors=(),
+    quorum=2,
+    allowance=ETHER,
+)
+
+
+class Stage:
+    """The things of a process that outlive a run."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        self.clock = ManualClock(START)
+        self.keys = Keys()
+        self.chain = Chain(genesis_time=START - 1)
+        self.random = Random(0)  # noqa: S311 - a seed, so that a run repeats
+        self._log_key = Ed25519PrivateKey.from_private_bytes(b"\x10" * 32)
+        self.verifier = Verifier(name="simulation/log", public_key=self._log_key.public_key().public_bytes_raw())
+        self.attestors = {name: _attestor(byte) for name, byte in (("bank", b"\xb1"), ("auditor", b"\xb2"))}
+        url = f"sqlite:///{self.database}"
+        self.store = Store(url, self.clock, random_bytes=lambda size: self.random.randbytes(size))
+        self.deployment = self._deploy()
+        self._make_homes()
+        self.chain.base = self.chain.head.number
+        self._accounts = dict(self.chain.head.accounts)
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run that is on."""
+        return self.path / "run"
+
+    @property
+    def database(self) -> Path:
+        return self.run / "issuer.db"
+
+    @property
+    def books(self) -> Path:
+        """The bank's own database."""
+        return self.run / "bank" / "books.db"
+
+    def begin(self, random: Random) -> Post:
+        """Take everything back to the start; the bank folder as it lies then."""
+        self.random = random
+        self.store.close()
+        shutil.rmtree(self.run, ignore_errors=True)
+        shutil.copytree(self.path / "template", self.run)
+        chain = self.chain
+        if chain.head.number > chain.base:
+            chain.retreat(chain.head.number - chain.base)
+        chain.blocks[-1] = replace(chain.head, accounts=dict(self._accounts))
+        chain.pool.clear()
+        chain.next_base_fee = chain.tip = 10**9
+        self.clock.seconds = chain.head.timestamp
+        return self._post()
+
+    def close(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def open_bank(self, post: Post, clock: ManualClock) -> Bank:
+        return Bank(self._home("bank", post), clock, self.attestors["bank"])
+
+    def open_auditor(self, post: Post, clock: ManualClock) -> Auditor:
+        return Auditor(self._home("auditor", post), clock, self.attestors["auditor"])
+
+    def open_log(self) -> LogFolder:
+        return LogFolder(self.run / "log", self.verifier)
+
+    def open_sender(self, node: SimulatedNode) -> Sender:
+        return Sender(self.store, node, self.keys, self.deployment, self.clock, LIMITS)
+
+    def open_service(self, node: SimulatedNode, folder: IssuersFolder, policy: Policy) -> Service:
+        """The issuer, as after a start: nothing is remembered but what is stored."""
+        log = self.open_log()
+        watcher = Watcher(self.store, node, self.deployment, Finality(depth=None))
+        return Service(
+            store=self.store,
+            policy=policy,
+            integrator=Integrator(self.store, log, Signer(verifier=self.verifier, sign=self._log_key.sign)),
+            sources=(Inbox(self.store, folder), watcher, Outcomes(self.store, node)),
+            senders=(Outbox(self.store, folder, log.log.consistency), self.open_sender(node)),
+        )
+
+    # -- made once
+
+    def _deploy(self) -> Deployment:
+        node, table = SimulatedNode(self.chain), Table(CHECKOUT / "contracts" / "roles.toml")
+        attestors = sorted((key.address for key in self.attestors.values()), key=lambda address: int(address, 16))
+        parameters = replace(_PARAMETERS, attestors=tuple(attestors))
+        found, folder = network.identify(node), self.path / "deployer"
+        deployer = Deployer(node, found, self.keys, parameters, compile_contracts(), table, folder, folder)
+        for signer in (*HOLDERS, STRANGER):
+            self.chain.fund(signer.address, 1000 * ETHER)
+        made = deployer.run(lambda: self._mine())
+        self._mine()
+        return made
+
+    def _mine(self) -> None:
+        self.chain.mine(self.chain.head.timestamp + 12)
+
+    def _make_homes(self) -> None:
+        """Homes as `issuer init`, `mockbank init` and `mockbank auditor init` leave them."""
+        template, nowhere = self.path / "template", self.path / "nowhere"
+        opens: dict[str, Callable[..., Bank | Auditor]] = {"bank": Bank.create, "auditor": Auditor.create}
+        for name, create in opens.items():
+            create(template / name, nowhere, self.clock, _PASSPHRASE).close()
+        self.run.mkdir()
+        self.store.migrate()
+        made = self.deployment
+        bound = Binding(
+            chain_id=made.chain_id,
+            genesis=made.genesis,
+            token=made.token,
+            feed=made.feed,
+            minter=made.minter,
+            attestors=made.attestors,
+            quorum=made.quorum,
+        )
+        with self.store.unit("bind") as unit:
+            binding.bind(unit, bound)
+        self.store.close()
+        shutil.copy(self.database, template / self.database.name)
+
+    def _home(self, name: str, post: Post) -> Home:
+        found = home.load(self.run / name)
+        return replace(found, folder=BanksFolder(post), address=self.attestors[name].address)
+
+    def _post(self) -> Post:
+        post = Post()
+        post.write(KEYS, ISSUER_KEY, documents.write_log_key(self.verifier.vkey))
+        for name, key in ((BANK_KEY, self.attestors["bank"]), (AUDITOR_KEY, self.attestors["auditor"])):
+            post.write(KEYS, name, documents.write_attestor(key.address))
+        return post
+
+
+def _attestor(byte: bytes) -> AttestorKey:
+    account = Account.from_key(byte * 32)
+    return AttestorKey(address=account.address, account=account)

@@ -166,6 +166,13 @@ def test_the_same_transactions_have_the_same_answers(both: Both) -> None:
     addresses = [made.address(name) for name in SPEAKING]
     logs = both.same(lambda node: [_plain(log) for log in rpc.logs(node, addresses, 0, rpc.head(node).number)])
     assert len(logs) > 50
+
+    def block_by_block(node: Node) -> list[Any]:
+        blocks = [rpc.block(node, number) for number in range(rpc.head(node).number + 1)]
+        with_logs = [block for block in blocks if block and any(map(block.may_have_logs_of, addresses))]
+        return [_plain(log) for block in with_logs for log in rpc.block_logs(node, block.hash, addresses)]
+
+    assert both.same(block_by_block) == logs
     for data in (TOKEN.call("totalSupply"), TOKEN.call("redeemed"), TOKEN.call("balanceOf", B.address)):
         both.same(lambda node, data=data: rpc.read(node, made.token, data))
     both.same(lambda node: rpc.read(node, made.token, TOKEN.call("resume", 1, 0)))
@@ -184,6 +191,7 @@ def test_blocks_and_what_is_not_there_are_told_alike(both: Both) -> None:
     assert both.same(lambda node: rpc.senders(node, head + 1)) is None
     assert both.same(lambda node: rpc.receipt(node, "0x" + "00" * 32)) is None
     assert both.same(lambda node: rpc.logs(node, [both.deployment.token], head, head + 5)) == []
+    assert both.same(lambda node: node.call("eth_getBlockReceipts", ["0x" + "00" * 32])) is None
     assert both.same(lambda node: rpc.nonce(node, A.address, head + 1)) == "refused"
     both.same(lambda node: rpc.code(node, both.deployment.token))
     both.same(lambda node: isinstance(fees.suggest(node, 10**12).max_fee, int))
