@@ -27,6 +27,7 @@ class Block:
     timestamp: int  # seconds since 1970 UTC
     base_fee: int  # wei per gas
     bloom: int  # of the addresses and topics of its logs, 2048 bits
+    size: int  # transactions in it
 
     def may_have_logs_of(self, address: str) -> bool:
         """False only if no log in the block is of the contract (Ethereum's yellow paper, 4.4.1 and 4.4.3)."""
@@ -140,18 +141,18 @@ def logs(node: Node, addresses: Sequence[str], first: int, last: int) -> list[Lo
     return sorted(found, key=lambda item: (item.block_number, item.index))
 
 
-def block_logs(node: Node, hash_: str, addresses: Sequence[str]) -> list[Log]:
+def block_logs(node: Node, where: Block, addresses: Sequence[str]) -> list[Log]:
     """The logs of these contracts in one block, from its receipts: all of them, or Unreachable.
 
     Unlike a search for logs, a node that does not have the block cannot answer as if there were none.
     """
-    answer = node.call("eth_getBlockReceipts", [hash_])
-    if not isinstance(answer, list):
+    answer = node.call("eth_getBlockReceipts", [where.hash])
+    if not isinstance(answer, list) or len(answer) != where.size:
         raise _nonsense("a block's receipts")
     with _reading("a block's receipts"):
         found = [_log(item) for receipt in answer for item in receipt["logs"]]
-    if any(log.block_hash != hash_ for log in found):
-        raise _nonsense(f"the receipts of block {hash_}")
+    if any(log.block_hash != where.hash for log in found):
+        raise _nonsense(f"the receipts of block {where.hash}")
     return sorted((log for log in found if log.address in addresses), key=lambda log: log.index)
 
 
@@ -220,6 +221,7 @@ def _block(answer: dict[str, Any]) -> Block:
             timestamp=_number(answer["timestamp"]),
             base_fee=_number(answer["baseFeePerGas"]),
             bloom=_number(answer["logsBloom"]),
+            size=len(answer["transactions"]),
         )
 
 

@@ -118,7 +118,7 @@ class Watcher:
             if block.parent != parent:
                 raise Unreachable(f"the node tells a block {number} that does not follow from the one before")
             if any(block.may_have_logs_of(address) for address in self._addresses):
-                logs += rpc.block_logs(self._node, block.hash, self._addresses)
+                logs += rpc.block_logs(self._node, block, self._addresses)
             blocks[number], parent = block, block.hash
         return logs, blocks
 

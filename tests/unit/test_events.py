@@ -14,7 +14,9 @@ from tests.unit.test_calls import DEPLOYMENT
 
 NOBODY = "0x" + "00" * 20
 BLOCKS = {
-    number: Block(number=number, hash=f"0x{number:064x}", parent="0x", timestamp=1000 + number, base_fee=1, bloom=0)
+    number: Block(
+        number=number, hash=f"0x{number:064x}", parent="0x", timestamp=1000 + number, base_fee=1, bloom=0, size=1
+    )
     for number in range(1, 4)
 }
 TOPICS = {item.name: item.topic for item in contracts.TOKEN.events.values()}

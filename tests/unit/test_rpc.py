@@ -10,6 +10,7 @@ from issuer.chain.node import Node
 from issuer.errors import Unreachable
 
 ADDRESS, HASH = "0x" + "11" * 20, "0x" + "22" * 32
+BLOCK = rpc.Block(number=1, hash=HASH, parent=HASH, timestamp=1, base_fee=1, bloom=0, size=2)
 
 
 class Babbler:
@@ -31,7 +32,7 @@ QUESTIONS: dict[str, Callable[[Node], Any]] = {
     "nonce": lambda node: rpc.nonce(node, ADDRESS),
     "balance": lambda node: rpc.balance(node, ADDRESS),
     "code": lambda node: rpc.code(node, ADDRESS),
-    "block's logs": lambda node: rpc.block_logs(node, HASH, [ADDRESS]),
+    "block's logs": lambda node: rpc.block_logs(node, BLOCK, [ADDRESS]),
     "logs": lambda node: rpc.logs(node, [ADDRESS], 1, 2),
     "read": lambda node: rpc.read(node, ADDRESS, "0x"),
     "simulate": lambda node: rpc.simulate(node, [rpc.Call(sender=ADDRESS, target=ADDRESS, data="0x")], 1),
@@ -63,11 +64,24 @@ def test_nonsense_is_no_answer(question: str, answer: Any) -> None:
 
 @pytest.mark.parametrize("change", [{"hash": "0x12"}, {"parentHash": None}, {"timestamp": None}, {"number": 1}])
 def test_a_block_of_another_form_is_no_answer(change: dict[str, Any]) -> None:
-    whole = {"number": "0x1", "hash": HASH, "parentHash": HASH, "timestamp": "0x1", "baseFeePerGas": "0x1"}
-    whole["logsBloom"] = "0x0"
+    whole: dict[str, Any] = {
+        "number": "0x1",
+        "hash": HASH,
+        "parentHash": HASH,
+        "timestamp": "0x1",
+        "baseFeePerGas": "0x1",
+    }
+    whole |= {"logsBloom": "0x0", "transactions": []}
     assert rpc.head(Babbler(whole)).number == 1
     with pytest.raises(Unreachable):
         rpc.head(Babbler(whole | change))
+
+
+@pytest.mark.parametrize("receipts", [0, 1, 3])
+def test_the_receipts_of_a_block_are_as_many_as_its_transactions(receipts: int) -> None:
+    assert rpc.block_logs(Babbler([{"logs": []}] * 2), BLOCK, [ADDRESS]) == []
+    with pytest.raises(Unreachable):
+        rpc.block_logs(Babbler([{"logs": []}] * receipts), BLOCK, [ADDRESS])
 
 
 def test_what_is_not_there_is_none() -> None:
