@@ -29,7 +29,7 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
         _return(unit, found, entry["amount_fen"], fact.key)
     elif found is None and _is_deposit(policy, entry):
         deposits.take(unit, policy, _credit(fact))
-    else:
+    elif not (found is None and _is_recall(policy, entry) and deposits.recalled(unit, _credit(fact))):
         _suspend(unit, policy, fact)
 
 
@@ -81,6 +81,10 @@ def _is_its_return(found: Payout, entry: dict[str, Any]) -> bool:
 
 def _is_deposit(policy: Policy, entry: dict[str, Any]) -> bool:
     return bool(entry["direction"] == "credit" and entry["account"] == policy.collection_account)
+
+
+def _is_recall(policy: Policy, entry: dict[str, Any]) -> bool:
+    return bool(entry["direction"] == "debit" and entry["account"] == policy.collection_account and entry["reversal"])
 
 
 def _debit(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:

@@ -53,6 +53,21 @@ def take(unit: Unit, policy: Policy, credit: Credit) -> None:
         _follow_standing_instruction(unit, policy, customer_id, units)
 
 
+def recalled(unit: Unit, back: Credit) -> bool:
+    """The bank has taken a credit back. False if no deposit like it is free, so that the issuer is short of it."""
+    row = next((row for row in _like(unit.connection, back) if _is_free(unit.connection, row)), None)
+    if row is None:
+        return False
+    subject, units = f"deposit:{row['reference']}", fen_to_units(row["amount_fen"])
+    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason="the bank took it back")
+    journal.post(unit, journal.transfer("taken back", subject, debit=_owner(row), credit=chart.COLLECTION, units=units))
+    after = {"amount": format_fen(row["amount_fen"]), "state": DepositState.RETURNED}
+    audit.append(
+        unit, "deposit.recalled", subject, before={"state": row["state"]}, after=after, evidence=[back.reference]
+    )
+    return True
+
+
 def refund(unit: Unit, policy: Policy, *, deposit_id: int) -> dict[str, Any]:
     """Send a customer's deposit back to the registered account, if that much of it is not minted or bound to an order.
 
@@ -157,6 +172,25 @@ def _send_back(unit: Unit, policy: Policy, row: dict[str, Any], kind: PayoutKind
             par=units,
         ),
     )
+
+
+def _like(connection: Connection, back: Credit) -> list[dict[str, Any]]:
+    """The deposits from the same account and of the same amount that lie here, newest first: any may be the one."""
+    statement = select(deposit).where(
+        deposit.c.sender_account == back.sender_account,
+        deposit.c.amount_fen == back.amount_fen,
+        deposit.c.state.in_((DepositState.CREDITED, DepositState.SUSPENSE)),
+    )
+    return [dict(row) for row in connection.execute(statement.order_by(deposit.c.id.desc())).mappings()]
+
+
+def _is_free(connection: Connection, row: dict[str, Any]) -> bool:
+    """Whether a deposit's money is not minted, bound to an order, or on its way."""
+    return journal.balance(connection, _owner(row)) >= fen_to_units(row["amount_fen"])
+
+
+def _owner(row: dict[str, Any]) -> str:
+    return chart.SUSPENSE if row["customer_id"] is None else chart.customer(row["customer_id"])
 
 
 def _of(connection: Connection, found: Payout) -> dict[str, Any]:

@@ -13,10 +13,10 @@ class WalletState(StrEnum):
 
 
 class DepositState(StrEnum):
-    CREDITED = "credited"  # the money is the customer's
-    SUSPENSE = "suspense"  # nobody's: no registered account matches -> returning
-    RETURNING = "returning"  # a RETURN payout carries it -> returned, or back to suspense
-    RETURNED = "returned"
+    CREDITED = "credited"  # the money is the customer's -> returning | returned
+    SUSPENSE = "suspense"  # nobody's: no registered account matches -> returning | returned
+    RETURNING = "returning"  # a REFUND or RETURN payout carries it -> returned, or back to what it was
+    RETURNED = "returned"  # by a payout, or taken back by the bank
 
 
 class OrderState(StrEnum):

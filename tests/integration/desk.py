@@ -72,6 +72,7 @@ class Desk:
             "end_to_end_id": None,
             "counterparty_account": "",
             "counterparty_name": "",
+            "reversal": False,
             **details,
         }
         self.tell(Door.BANK, "entry", **payload)

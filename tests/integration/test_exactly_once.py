@@ -74,6 +74,37 @@ def test_money_that_comes_back_is_no_new_deposit(desk: Desk) -> None:
     assert desk.act(deposits.return_to_senders, POLICY) == 0
 
 
+def recall(desk: Desk, account: str, name: str) -> None:
+    given = {"counterparty_account": account, "counterparty_name": name, "reversal": True}
+    desk.entry("debit", COLLECTION, FEN, **given)
+
+
+def test_a_recalled_wire_is_nobodys_money_to_mint(desk: Desk) -> None:
+    customer_id = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    for _ in range(2):
+        desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    recall(desk, ALICE_BANK, "Alice Limited")
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.customer(customer_id): UNITS}
+    with desk.store.read() as connection:
+        assert sorted(row["state"] for row in deposits.every(connection)) == ["credited", "returned"]
+    assert codes(desk) == set()
+
+
+def test_a_recalled_wire_of_nobody_is_not_sent_back(desk: Desk) -> None:
+    desk.wire("999000000009", "Mallory", FEN)
+    recall(desk, "999000000009", "Mallory")
+    assert desk.balances() == {}
+    assert desk.act(deposits.return_to_senders, POLICY) == 0
+
+
+def test_a_wire_recalled_after_its_money_was_bound_leaves_the_issuer_short_and_locks(desk: Desk) -> None:
+    order(desk, "Alice Limited", ALICE_BANK, ALICE)
+    desk.act(mints.reserve)
+    recall(desk, ALICE_BANK, "Alice Limited")
+    assert desk.balances() == {chart.UNEXPLAINED_DEBITS: UNITS, chart.IN_FLIGHT: UNITS}
+    assert codes(desk) == {"unexplained-entry"}
+
+
 def test_a_mint_whose_event_was_left_out_is_not_sent_again(desk: Desk) -> None:
     """Its transaction is final and succeeded, and the node told no event of it."""
     order(desk, "Alice Limited", ALICE_BANK, ALICE)
