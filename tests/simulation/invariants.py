@@ -84,6 +84,7 @@ class LogWatch:
         self._news: list[str] = []
         self.ordered: dict[str, Ordered] = {}  # by commitment
         self.batched: dict[str, tuple[str, ...]] = {}  # commitments by the reference of each batch there ever was
+        self.recalled: set[str] = set()  # the bank's references of wires that are known to have gone back
 
     @property
     def size(self) -> int:
@@ -124,6 +125,8 @@ class LogWatch:
             self.ordered[subject] = Ordered(wallet=after["wallet"], units=parse_units(after["value"]))
         elif record.action == "mint.batched" and record.after is not None:
             self.batched[subject] = tuple(record.after["orders"])
+        elif record.action == "deposit.recalled":
+            self.recalled.add(subject.split("|")[1])
 
 
 def _brief(after: Mapping[str, Any] | None) -> str:
@@ -266,12 +269,18 @@ class Watch:
         for customer in self.customers:
             own = [item for item in wires if item.account == customer.account]
             refunded = sum(fen for text, (_, fen) in back.items() if text.split("|")[1] in {x.reference for x in own})
-            brought = sum(item.amount for item in own)
+            brought = sum(item.amount for item in own if item.reference not in self.log.recalled)
             tokens = sum(given[wallet] for wallet in customer.wallets)
             require(
                 tokens + fen_to_units(refunded) <= fen_to_units(brought),
                 f"{customer.name} has wired {brought} fen, and got {tokens} units and {refunded} fen back",
             )
+
+    @property
+    def short(self) -> int:
+        """Fen that were recalled after they were minted or promised: the issuer owes what it does not have."""
+        wires = {wire.reference: wire.amount for wire in self.bank.wires()}
+        return sum(self.bank.recalled().values()) - sum(wires[reference] for reference in self.log.recalled)
 
     def _look_at_payments(self) -> None:
         """Every burn is paid at most once, and nothing else is paid from the reserve."""

@@ -141,7 +141,8 @@ class SimulatedNode:
         block = next((block for block in self.chain.blocks[: newest + 1] if block.hash == hash_), None)
         if block is None or self._strikes("receipt missing", self.trouble.blind):
             return None
-        return [{"logs": [_log(block, place, mined, log) for place, mined, log in block.logs()]}]
+        logs = [(mined.transaction.hash, _log(block, place, mined, log)) for place, mined, log in block.logs()]
+        return [{"logs": [log for hash_, log in logs if hash_ == mined.transaction.hash]} for mined in block.mined]
 
     def _call(self, newest: int, call: dict[str, Any], place: str) -> str:
         data = call.get("data") or call["input"]

@@ -170,7 +170,7 @@ def test_the_same_transactions_have_the_same_answers(both: Both) -> None:
     def block_by_block(node: Node) -> list[Any]:
         blocks = [rpc.block(node, number) for number in range(rpc.head(node).number + 1)]
         with_logs = [block for block in blocks if block and any(map(block.may_have_logs_of, addresses))]
-        return [_plain(log) for block in with_logs for log in rpc.block_logs(node, block.hash, addresses)]
+        return [_plain(log) for block in with_logs for log in rpc.block_logs(node, block, addresses)]
 
     assert both.same(block_by_block) == logs
     for data in (TOKEN.call("totalSupply"), TOKEN.call("redeemed"), TOKEN.call("balanceOf", B.address)):
