@@ -106,6 +106,13 @@ ACTIONS: Mapping[str, Action] = {
         {"amount": "money", "state": "word", "customer": "number?", "sender": "commitment"},
         evidence=_BANK,
     ),
+    "deposit.recalled": Action(
+        "the bank took the credit back; what it was is before",
+        "deposit:REFERENCE",
+        {"amount": "money", "state": "word"},
+        _CHOICE,
+        evidence=_BANK,
+    ),
     "entry.suspended": Action(
         "the bank booked what no order explains",
         "entry:REFERENCE",

@@ -53,9 +53,9 @@ def chain() -> None:
     if parts.hostname not in home.LOOPBACK or parts.scheme != "http":
         raise Misconfigured("RPC_URL is not an address of this machine", "Set it to http://127.0.0.1:8545.")
     local = HomeChain(session.issuer.home.chain, anvil.executable(CHECKOUT), parts.port or 80)
+    ending = Ending()
     running = local.open()
     click.echo(f"The local chain answers at {running.url}. Ctrl-C ends it; its state is kept.")
-    ending = Ending()
     try:
         while not ending.asked:
             if running.process.poll() is not None:
