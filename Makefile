@@ -1,29 +1,38 @@
 # Everything the project needs lies in .venv and node_modules of this checkout; nothing else is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+# Modules are compiled when they are first read: most of what is installed never is.
+INSTALL := pip install --quiet --disable-pip-version-check --no-compile
+PIN = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-header --no-annotate --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check lock gas dossier verify mutate bench
+.PHONY: help install demo test simulate faults check lock gas dossier verify mutate bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/installed node_modules/installed  ## make .venv and node_modules, and nothing else
+install:  ## make .venv and node_modules, and nothing else
+	@$(PYTHON) scripts/requirements.py
+	@$(MAKE) --no-print-directory --jobs 2 .venv/installed node_modules/installed
 
 demo: install  ## run the main job once, on a local chain with a mock bank
 	@$(BIN)/python -m scripts.demo
 
-test: install check  ## every check and every test
+test: check  ## every check and every test
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests
 
-faults: install  ## the long fault tests
+simulate: install .venv/tests-installed  ## run the simulated world, SEEDS=first..last; a failing seed prints its trace
+	@$(BIN)/python -m tests.simulation $(SEEDS)
+
+faults: install .venv/tests-installed  ## the long fault tests
 	@$(BIN)/pytest -n 2 --dist worksteal tests/faults
 
-bench: install  ## measure the log and its verifier
+bench: install .venv/tests-installed  ## measure the log and its verifier
 	@$(BIN)/python -m tests.benchmarks.bench_verify
 
-check: install  ## the floors, the style and the types
+check: install .venv/tests-installed  ## the floors, the style and the types
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports
@@ -35,37 +44,37 @@ gas: install  ## measure what the contracts cost, and write docs/gas.json and do
 dossier: install  ## write docs/dossier.md, what the contracts are and who may do what
 	@$(BIN)/python -m scripts.dossier
 
-verify: install .venv-slither/installed .venv-halmos/installed  ## the long proofs of the contracts: slither, halmos, invariants, a sample of mutants
+verify: install .venv/tests-installed .venv-slither/installed .venv-halmos/installed  ## the long proofs of the contracts: slither, halmos, invariants, a sample of mutants
 	@$(BIN)/python -m scripts.verify
 
-mutate: install  ## every mutant of the contracts, which takes hours; writes docs/mutation.md
+mutate: install .venv/tests-installed  ## every mutant of the contracts, which takes hours; writes docs/mutation.md
 	@$(BIN)/python -m scripts.mutate
 
 lock: install  ## write the locks again after a change of the dependencies
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
-	@for tool in slither-analyzer halmos; do echo $$tool | $(BIN)/uv pip compile - --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
-	  --output-file scripts/$${tool%-analyzer}.lock; done
+	@$(PIN) --extra build --extra test --output-file requirements-test.lock pyproject.toml
+	@$(PIN) --extra build --constraint requirements-test.lock --output-file requirements.lock pyproject.toml
+	@for tool in slither-analyzer halmos; do echo $$tool | $(PIN) --output-file scripts/$${tool%-analyzer}.lock -; done
 
 .venv/installed: requirements.lock pyproject.toml
-	@$(PYTHON) scripts/requirements.py
 	@echo "Installing the Python packages into .venv"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/$(INSTALL) --require-hashes -r requirements.lock
+	@$(BIN)/$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/tests-installed: requirements-test.lock .venv/installed
+	@echo "Installing what the tests need into .venv"
+	@$(BIN)/$(INSTALL) --require-hashes -r requirements-test.lock
 	@touch $@
 
 .venv-%/installed: scripts/%.lock
-	@$(PYTHON) scripts/requirements.py
 	@echo "Installing $* into .venv-$*"
 	@$(PYTHON) -m venv .venv-$*
-	@.venv-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r scripts/$*.lock
+	@.venv-$*/bin/$(INSTALL) --require-hashes -r scripts/$*.lock
 	@touch $@
 
 node_modules/installed: package-lock.json
-	@$(PYTHON) scripts/requirements.py
 	@echo "Installing the chain and the compiler into node_modules"
 	@npm install --no-save --silent
 	@touch $@

@@ -124,25 +124,26 @@ def prepare() -> None:
 
 def start_everything(stage: Stage) -> None:
     issuer("init")
+    stage.start("issuer", "chain")
     mockbank("init")
     mockbank("auditor", "init")
-    stage.start("issuer", "chain")
+    stage.until(_chain_answers, "issuer, bank and auditor have their keys; a chain makes a block a second")
     stage.start("mockbank", "run")
     stage.start("mockbank", "auditor", "run")
-    stage.until(_chain_answers, "issuer, bank and auditor have their keys; a chain makes a block a second")
     token = issuer("deploy")["token"]
-    stage.say(f"the contracts are deployed and wired; the token is {token}")
     stage.start("issuer", "run")
+    stage.say(f"the contracts are deployed and wired; the token is {token}")
 
 
 def onboard(stage: Stage) -> None:
-    """Platforms A and B, each with a bank account in its own name and a wallet it has signed for."""
+    """Platforms A and B, each with a bank account in its own name and a wallet it has signed for; A pays in."""
     for number, (wallet, account) in enumerate((("a", A_BANK), ("b", B_BANK)), start=1):
         name = f"Platform {wallet.upper()} Limited"
         issuer("customer", "add", name, "--jurisdiction", "HK", "--account", account)
         issuer("wallet", "new", wallet)
         issuer("wallet", "challenge", wallet, "--customer", str(number))
         issuer("wallet", "register", wallet, "--sign-with", wallet)
+    mockbank("wire", "--from", A_BANK, "--name", "Platform A Limited", "--amount", "1000000.00")
     stage.until(
         lambda: [row["state"] for row in issuer("wallet", "list", shown=False)] == ["verified"] * 2,
         "both wallets are proven, and verified on chain",
@@ -150,7 +151,6 @@ def onboard(stage: Stage) -> None:
 
 
 def mint(stage: Stage) -> None:
-    mockbank("wire", "--from", A_BANK, "--name", "Platform A Limited", "--amount", "1000000.00")
     stage.until(lambda: issuer("deposit", "list", shown=False), "the bank's camt.054 says 1,000,000.00 came from A")
     issuer("mint", "request", "1000000.00", "--customer", "1", "--wallet", "a")
     stage.until(
@@ -278,7 +278,7 @@ def _address(noun: str, column: str, value: str) -> str:
 def _chain_answers() -> bool:
     with contextlib.closing(HttpNode(os.environ["RPC_URL"])) as node:
         try:
-            return rpc.head(node).number > 0
+            return rpc.head(node).number >= 0
         except IssuerError:
             return False
 

@@ -6,6 +6,7 @@ block of its own to the one it loads, in no order, so that a later start takes e
 first one alone.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -16,8 +17,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from issuer.chain import rpc
-from issuer.chain.node import HttpNode, NodeError
 from issuer.errors import Misconfigured, Unreachable
 from issuer.files import replace
 
@@ -127,7 +126,7 @@ def start(executable: Path, port: int, options: Sequence[str]) -> Anvil:
     )
     anvil = Anvil(process, port)
     try:
-        _wait(anvil)
+        _wait(anvil, port)
     except BaseException:
         anvil.stop()
         raise
@@ -156,23 +155,11 @@ def _require_free(port: int) -> None:
             raise Misconfigured(f"port {port} is taken", "End the program that uses it, or set another port.") from None
 
 
-def _wait(anvil: Anvil) -> None:
-    node = HttpNode(anvil.url, timeout=5)
-    try:
-        for _ in range(_START_SECONDS * 50):
-            if anvil.process.poll() is not None:
-                raise Unreachable("Anvil ended at once", "Run it by hand to see why; its state file may be damaged.")
-            if _answers(node):
-                return
-            time.sleep(0.02)
-    finally:
-        node.close()
+def _wait(anvil: Anvil, port: int) -> None:
+    for _ in range(_START_SECONDS * 50):
+        if anvil.process.poll() is not None:
+            raise Unreachable("Anvil ended at once", "Run it by hand to see why; its state file may be damaged.")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
     raise Unreachable(f"Anvil did not answer within {_START_SECONDS} seconds")
-
-
-def _answers(node: HttpNode) -> bool:
-    try:
-        rpc.chain_id(node)
-    except (Unreachable, NodeError):
-        return False
-    return True

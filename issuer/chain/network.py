@@ -1,6 +1,7 @@
 """Which chains this software may touch: testnets by name, everything else is refused."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from issuer.chain import rpc
 from issuer.chain.node import Node
@@ -19,6 +20,9 @@ PUBLIC_TESTNETS = {
 """Chain ids from the networks' own documentation, as collected at chainid.network."""
 
 
+_LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """One chain, named by its genesis: two chains may share an id, never a genesis block."""
@@ -30,6 +34,11 @@ class Network:
     @property
     def is_local(self) -> bool:
         return self.chain_id in LOCAL
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an RPC address is one of this machine."""
+    return urlsplit(url).hostname in _LOOPBACK
 
 
 def identify(node: Node) -> Network:

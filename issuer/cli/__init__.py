@@ -21,7 +21,7 @@ _INTERRUPTED = 130
 _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Start": {
         "init": ("installation", "Make a home: settings, database and keys."),
-        "chain": ("installation", "Run the local chain of this home."),
+        "chain": ("chain", "Run the local chain of this home."),
         "deploy": ("installation", "Deploy the contracts; what exists is left alone."),
         "run": ("daemon", "Run the service until it is told to end."),
         "step": ("daemon", "Run one step of the service."),

@@ -1,23 +1,16 @@
 """`issuer transfer` and `issuer redeem`: what a holder does, with a wallet whose key lies in this home."""
 
-import time
 from typing import Any
 
 import click
 
-from issuer.chain import fees, holder, network, rpc
-from issuer.chain.anvil import FAUCET_KEY
+from issuer.chain import faucet, holder, network
 from issuer.chain.node import Node
 from issuer.chain.signer import LocalSigner
 from issuer.cli import answer
 from issuer.cli.home import Issuer
 from issuer.cli.parameters import ACCOUNT, AMOUNT, MEMO, SIGNED, WALLET, answers
 from issuer.cli.session import Session
-from issuer.errors import Refused
-
-_GAS_MONEY = 10**17  # wei; a transaction of a holder costs a thousandth of it
-_TRANSFER_GAS = 21_000
-_PATIENCE = 15  # seconds for the faucet's transfer to be mined
 
 
 @click.command(context_settings=SIGNED)
@@ -60,32 +53,10 @@ def redeem(session: Session, wallet: str, amount: int) -> None:
 def _ready(issuer: Issuer, wallet: str) -> tuple[Node, LocalSigner]:
     """A wallet that can pay for gas: on a local chain the faucet sees to it."""
     signer = issuer.keystore.signer(wallet)
-    if network.identify(issuer.node).is_local and rpc.balance(issuer.node, signer.address) < _GAS_MONEY // 10:
-        _fund(issuer.node, issuer.deployment.chain_id, signer.address)
+    if network.identify(issuer.node).is_local:
+        faucet.top_up(issuer.node, signer.address)
+        faucet.wait_for(issuer.node, signer.address)
     return issuer.node, signer
-
-
-def _fund(node: Node, chain_id: int, address: str) -> None:
-    faucet = LocalSigner(FAUCET_KEY)
-    offered = fees.suggest(node, holder.MAX_FEE)
-    signed = faucet.sign_transaction(
-        {
-            "chainId": chain_id,
-            "nonce": rpc.nonce(node, faucet.address, "pending"),
-            "to": address,
-            "value": _GAS_MONEY,
-            "data": "0x",
-            "gas": _TRANSFER_GAS,
-            "maxFeePerGas": offered.max_fee,
-            "maxPriorityFeePerGas": offered.priority_fee,
-        }
-    )
-    rpc.broadcast(node, signed.raw)
-    ends = time.monotonic() + _PATIENCE
-    while rpc.balance(node, address) < _GAS_MONEY // 10:
-        if time.monotonic() > ends:
-            raise Refused(f"{address} has no gas money, and the faucet's has not come", "Does the chain make blocks?")
-        time.sleep(0.2)
 
 
 def _show(session: Session, sent: dict[str, Any]) -> None:

@@ -1,22 +1,9 @@
-"""A home and the parts that live in it: composed here, for commands, tests and the demo alike.
-
-issuer.env       settings that the home remembers
-issuer.db        the database, if it is SQLite
-keys/            encrypted keys
-log.vkey         the key that the log's checkpoints are checked with (C2SP signed-note)
-log/             the published log
-deployment.json  what is deployed
-chain/           the state of the local chain
-bank-folder/     what goes to and comes from bank and auditor
-"""
+"""The parts of a home, composed here, for commands, tests and the demo alike."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -37,6 +24,8 @@ from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Sender
 from issuer.chain.watcher import Watcher
 from issuer.chain.wiring import Limit, Table
+from issuer.cli import layout
+from issuer.cli.layout import Home
 from issuer.clock import Clock, SystemClock
 from issuer.errors import Misconfigured, Unreachable
 from issuer.messages import folder as documents
@@ -48,15 +37,13 @@ from issuer.operations.binding import Binding
 from issuer.operations.policy import Policy
 from issuer.reports.reconciliation import Chain
 from issuer.service import Service
-from issuer.settings import HOME_FILE, Settings, remembered
+from issuer.settings import Settings, remembered
 from issuer.store.unit import Store
 from issuer.tlog import note
 from issuer.tlog.note import Signer, Verifier
 
 IS_VALID_SIGNATURE = Item.parse("isValidSignature(bytes32 hash, bytes signature) returns (bytes4)")
 """ERC-1271; a contract answers with the function's own selector."""
-
-LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 
 _QUORUM = 2  # bank and auditor
 
@@ -65,42 +52,6 @@ _PUBLIC_DELAY = 2 * 86400
 
 _LOCAL_ALLOWANCE = 10**18  # wei of gas money for each key
 _PUBLIC_ALLOWANCE = 2 * 10**16
-
-
-@dataclass(frozen=True)
-class Home:
-    """Where the parts of a home lie."""
-
-    path: Path
-
-    @property
-    def memory(self) -> Path:
-        return self.path / HOME_FILE
-
-    @property
-    def keys(self) -> Path:
-        return self.path / "keys"
-
-    @property
-    def log_key(self) -> Path:
-        return self.path / "log.vkey"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log"
-
-    @property
-    def chain(self) -> Path:
-        return self.path / "chain"
-
-    @property
-    def deployment(self) -> Path:
-        return self.path / "deployment.json"
-
-    @property
-    def exists(self) -> bool:
-        """Whether `create` has come to its end: its last act is to write the settings."""
-        return self.memory.exists()
 
 
 class Issuer:
@@ -302,8 +253,7 @@ class Issuer:
 
 def open_issuer(settings: Settings, *, clock: Clock | None = None, passphrase: Callable[[], str]) -> Issuer:
     """Open a home. Raises Misconfigured if there is none; its parts raise when they are first used."""
-    if not Home(settings.issuer_home).exists:
-        raise Misconfigured(f"there is no home at {settings.issuer_home}", "Run `issuer init`, or set ISSUER_HOME.")
+    layout.require(settings.issuer_home)
     return Issuer(settings, clock or SystemClock(), passphrase)
 
 
@@ -332,7 +282,7 @@ def create_home(settings: Settings, passphrase: str, *, light: bool) -> Issuer:
 
 def is_local_sandbox(settings: Settings) -> bool:
     """Whether keys guard play money only: the node is on this machine, and serves no public testnet."""
-    if urlsplit(settings.rpc_url).hostname not in LOOPBACK:
+    if not network.is_loopback(settings.rpc_url):
         return False
     node = HttpNode(settings.rpc_url, timeout=2)
     try:

@@ -1,20 +1,15 @@
-"""`issuer init`, `issuer chain`, `issuer deploy`: what is done before the service runs."""
+"""`issuer init`, `issuer deploy`: what is done before the service runs."""
 
 import time
-from urllib.parse import urlsplit
 
 import click
 
-from issuer.chain import anvil
-from issuer.chain.anvil import HomeChain
-from issuer.chain.compiler import CHECKOUT
 from issuer.chain.deployer import Item, State
 from issuer.cli import answer, home
-from issuer.cli.ending import Ending
-from issuer.cli.home import Home
+from issuer.cli.layout import Home
 from issuer.cli.parameters import answers
 from issuer.cli.session import Session, prompt_passphrase
-from issuer.errors import Misconfigured, Unreachable
+from issuer.errors import Unreachable
 from issuer.settings import passphrase
 
 _POLL = 0.3  # seconds between two looks at the chain
@@ -39,32 +34,6 @@ def init(session: Session) -> None:
     keys = session.issuer.addresses.addresses()
     log_key = found.log_key.read_text().strip()
     answer.record({"home": str(found.path), "made": made, "log_key": log_key, "keys": keys}, as_json=session.as_json)
-
-
-@click.command()
-def chain() -> None:
-    """Run the local chain of this home until it is interrupted.
-
-    An Anvil on the port of RPC_URL, with a block every second; a block is final when two more lie on it. Its state is
-    kept in the home, and the same chain goes on when it is run again.
-    """
-    session: Session = click.get_current_context().obj
-    parts = urlsplit(session.settings.rpc_url)
-    if parts.hostname not in home.LOOPBACK or parts.scheme != "http":
-        raise Misconfigured("RPC_URL is not an address of this machine", "Set it to http://127.0.0.1:8545.")
-    local = HomeChain(session.issuer.home.chain, anvil.executable(CHECKOUT), parts.port or 80)
-    ending = Ending()
-    running = local.open()
-    click.echo(f"The local chain answers at {running.url}. Ctrl-C ends it; its state is kept.")
-    try:
-        while not ending.asked:
-            if running.process.poll() is not None:
-                raise Unreachable("Anvil has ended by itself", "Run `issuer chain` again.")
-            ending.wait(1)
-            local.keep()
-    finally:
-        running.stop()
-        local.keep()
 
 
 @click.command()

@@ -1,13 +1,16 @@
 """`issuer wallet`: addresses whose control a customer has proven."""
 
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from issuer.chain import faucet, network
 from issuer.cli import answer
+from issuer.cli.home import Issuer
 from issuer.cli.parameters import ACCOUNT, NUMBER, SIGNATURE, WALLET, answers, asks
 from issuer.cli.session import Session
-from issuer.errors import InvalidInput
+from issuer.errors import InvalidInput, Misconfigured, Unreachable
 from issuer.messages.signatures import personal_digest
 from issuer.operations import wallets
 from issuer.store.unit import Unit
@@ -68,6 +71,7 @@ def register(session: Session, account: str, signature: str | None, sign_with: s
         text = wallets.get(connection, address)["challenge"]
     if sign_with is not None:
         signature = issuer.keystore.signer(sign_with).sign_digest(personal_digest(text))
+        _give_gas_money(issuer, address)
     assert signature is not None  # noqa: S101 - one of the two was given
     controlled = issuer.controls(address, text, signature)
 
@@ -90,3 +94,10 @@ def list_(session: Session) -> None:
     ]
     columns = ("name", "address", "customer_id", "state", "standing")
     answer.rows(found, columns, empty="There are no wallets yet.", as_json=session.as_json)
+
+
+def _give_gas_money(issuer: Issuer, address: str) -> None:
+    """A local wallet is going to pay and redeem from here: where there is a local chain, its faucet helps already."""
+    with suppress(Misconfigured, Unreachable):
+        if network.identify(issuer.node).is_local:
+            faucet.top_up(issuer.node, address)
