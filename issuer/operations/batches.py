@@ -41,11 +41,16 @@ def gather(unit: Unit, policy: Policy) -> int:
     statement = select(mint_order).where(mint_order.c.state == OrderState.RESERVED).order_by(mint_order.c.id)
     rows = unit.connection.execute(statement.limit(policy.batch_limit)).all()
     if rows:
-        batch_id = _form(unit, rows)
-        for position, row in enumerate(rows):
-            values = {"batch_id": batch_id, "position": position}
-            move(unit, mint_order, row.id, OrderState.RESERVED, OrderState.BATCHED, **values)
+        form(unit, rows)
     return len(rows)
+
+
+def form(unit: Unit, orders: Sequence[Row[Any]]) -> None:
+    """Put these reserved orders into one batch, in this order."""
+    batch_id = _insert(unit, orders)
+    for position, row in enumerate(orders):
+        values = {"batch_id": batch_id, "position": position}
+        move(unit, mint_order, row.id, OrderState.RESERVED, OrderState.BATCHED, **values)
 
 
 def fund(unit: Unit, policy: Policy) -> int:
@@ -58,19 +63,24 @@ def fund(unit: Unit, policy: Policy) -> int:
         if not payouts.live(unit.connection, PayoutKind.MINT, _subject(row))
     ]
     for row in waiting:
-        payouts.instruct(
-            unit,
-            Payment(
-                kind=PayoutKind.MINT,
-                subject=_subject(row),
-                amount_fen=units_to_fen(row.value),
-                debtor_account=policy.collection_account,
-                creditor_account=policy.reserve_account,
-                creditor_name="Reserve",
-                par=row.value,
-            ),
-        )
+        fund_one(unit, policy, row)
     return len(waiting)
+
+
+def fund_one(unit: Unit, policy: Policy, row: Row[Any]) -> None:
+    """Instruct the transfer of one batch's sum to the reserve."""
+    payouts.instruct(
+        unit,
+        Payment(
+            kind=PayoutKind.MINT,
+            subject=_subject(row),
+            amount_fen=units_to_fen(row.value),
+            debtor_account=policy.collection_account,
+            creditor_account=policy.reserve_account,
+            creditor_name="Reserve",
+            par=row.value,
+        ),
+    )
 
 
 def attest(unit: Unit) -> int:
@@ -99,13 +109,17 @@ def send(unit: Unit) -> int:
     rows = [row for row in _batches(unit.connection, BatchState.ATTESTED) if row.not_before <= unit.now]
     rows = [row for row in rows if not _carried(unit.connection, row)]
     for row in rows:
-        orders = [[order.wallet, order.value] for order in _orders(unit.connection, row.id)]
-        record = audit.append(
-            unit, "mint.released", _subject(row), after={"count": row.count, "value": format_units(row.value)}
-        )
-        payload = {"reference": row.reference, "orders": orders}
-        intents.emit(unit, Door.CHAIN, "mint", _subject(row), payload, record)
+        send_one(unit, row)
     return len(rows)
+
+
+def send_one(unit: Unit, row: Row[Any]) -> None:
+    """Write the mint intent of one attested batch."""
+    orders = [[order.wallet, order.value] for order in _orders(unit.connection, row.id)]
+    after = {"count": row.count, "value": format_units(row.value)}
+    record = audit.append(unit, "mint.released", _subject(row), after=after)
+    payload = {"reference": row.reference, "orders": orders}
+    intents.emit(unit, Door.CHAIN, "mint", _subject(row), payload, record)
 
 
 def unfund(unit: Unit, policy: Policy) -> int:
@@ -121,19 +135,24 @@ def unfund(unit: Unit, policy: Policy) -> int:
     rows = unit.connection.execute(statement.order_by(mint_order.c.id)).all()
     due = [row for row in rows if not payouts.live(unit.connection, PayoutKind.UNFUND, f"order:{row.commitment}")]
     for row in due:
-        payouts.instruct(
-            unit,
-            Payment(
-                kind=PayoutKind.UNFUND,
-                subject=f"order:{row.commitment}",
-                amount_fen=units_to_fen(row.value),
-                debtor_account=policy.reserve_account,
-                creditor_account=policy.collection_account,
-                creditor_name="Collection",
-                par=row.value,
-            ),
-        )
+        unfund_one(unit, policy, row)
     return len(due)
+
+
+def unfund_one(unit: Unit, policy: Policy, row: Row[Any]) -> None:
+    """Instruct the transfer of one failed order's money back to collection."""
+    payouts.instruct(
+        unit,
+        Payment(
+            kind=PayoutKind.UNFUND,
+            subject=f"order:{row.commitment}",
+            amount_fen=units_to_fen(row.value),
+            debtor_account=policy.reserve_account,
+            creditor_account=policy.collection_account,
+            creditor_name="Collection",
+            par=row.value,
+        ),
+    )
 
 
 # -- told by the bank and the chain
@@ -249,7 +268,7 @@ def report_wanted(connection: Connection) -> bool:
 # -- within
 
 
-def _form(unit: Unit, orders: Sequence[Row[Any]]) -> int:
+def _insert(unit: Unit, orders: Sequence[Row[Any]]) -> int:
     reference, value = _reference(orders), sum(order.value for order in orders)
     values = {"reference": reference, "count": len(orders), "value": value, "not_before": 0, "at": unit.now}
     statement = insert(batch).values(**values, state=BatchState.FUNDING).returning(batch.c.id)

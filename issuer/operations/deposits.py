@@ -81,7 +81,7 @@ def refund(unit: Unit, policy: Policy, *, deposit_id: int) -> dict[str, Any]:
     if free < fen_to_units(row["amount_fen"]):
         what = f"the customer has less than {format_fen(row['amount_fen'])} that is not minted or bound to an order"
         raise Refused(what, "Cancel the mint order that holds the money, or redeem the tokens.")
-    _send_back(unit, policy, row, PayoutKind.REFUND, chart.customer(row["customer_id"]))
+    send_back(unit, policy, row, PayoutKind.REFUND, chart.customer(row["customer_id"]))
     return get(unit.connection, deposit_id)
 
 
@@ -92,7 +92,7 @@ def return_to_senders(unit: Unit, policy: Policy) -> int:
     statement = select(deposit).where(deposit.c.state == DepositState.SUSPENSE).order_by(deposit.c.id)
     rows = unit.connection.execute(statement).mappings().all()
     for row in rows:
-        _send_back(unit, policy, dict(row), PayoutKind.RETURN, chart.SUSPENSE)
+        send_back(unit, policy, dict(row), PayoutKind.RETURN, chart.SUSPENSE)
     return len(rows)
 
 
@@ -155,7 +155,8 @@ def _follow_standing_instruction(unit: Unit, policy: Policy, customer_id: int, u
         mints.request(unit, policy, customer_id=customer_id, wallet=address, value=units)
 
 
-def _send_back(unit: Unit, policy: Policy, row: dict[str, Any], kind: PayoutKind, owner: str) -> None:
+def send_back(unit: Unit, policy: Policy, row: dict[str, Any], kind: PayoutKind, owner: str) -> None:
+    """Instruct the payment of a deposit back to where it came from, out of its owner's account."""
     units = fen_to_units(row["amount_fen"])
     subject = f"deposit:{row['reference']}"
     move(unit, deposit, row["id"], row["state"], DepositState.RETURNING)

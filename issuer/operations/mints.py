@@ -80,12 +80,17 @@ def reserve(unit: Unit, limit: int = 1000) -> int:
         if free[row.customer_id] >= row.value:
             free[row.customer_id] -= row.value
             taken.append(row)
-    for row in taken:
+    bind_money(unit, taken)
+    return len(taken)
+
+
+def bind_money(unit: Unit, orders: Sequence[Row[Any]]) -> None:
+    """Bind customers' money to these approved orders."""
+    for row in orders:
         move(unit, mint_order, row.id, OrderState.APPROVED, OrderState.RESERVED)
         audit.append(unit, "mint.reserved", f"order:{row.commitment}", after={"value": format_units(row.value)})
-    if taken:
-        journal.post(unit, *(_reservation(row) for row in taken))
-    return len(taken)
+    if orders:
+        journal.post(unit, *(_reservation(row) for row in orders))
 
 
 # -- looked at

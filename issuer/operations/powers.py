@@ -6,7 +6,7 @@ everyone's sight, and are accepted when their delay is over; the guardian may ca
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from issuer import audit
 from issuer.errors import NotFound, Refused
@@ -25,22 +25,22 @@ _AMOUNTS = frozenset(("capacity", "refill", "value"))
 
 def freeze(unit: Unit, *, accounts: list[str], case: str) -> dict[str, Any]:
     """Freeze accounts under a case, in one step. The coins stay backed (R-13)."""
-    return _order(unit, "freeze", {"accounts": accounts}, case=case)
+    return order(unit, "freeze", {"accounts": accounts}, case=case)
 
 
 def stop(unit: Unit, *, stops: int, case: str) -> dict[str, Any]:
     """Stop transfers, mints or redemptions (bits 1, 2, 4), in one step."""
-    return _order(unit, "stop", {"stops": stops}, case=case)
+    return order(unit, "stop", {"stops": stops}, case=case)
 
 
 def lower(unit: Unit, *, key: str, capacity: int, refill: int, case: str) -> dict[str, Any]:
     """Lower a minting limit at once: capacity in units, refill in units per second."""
-    return _order(unit, "lower", {"key": key, "capacity": capacity, "refill": refill}, case=case)
+    return order(unit, "lower", {"key": key, "capacity": capacity, "refill": refill}, case=case)
 
 
 def propose(unit: Unit, *, contract: str, act: str, case: str) -> dict[str, Any]:
     """Propose a slow act (calldata of `contract`: token, minter or feed); it is accepted when its delay is over."""
-    return _order(unit, "propose", {"contract": contract, "act": act}, case=case)
+    return order(unit, "propose", {"contract": contract, "act": act}, case=case)
 
 
 def cancel(unit: Unit, *, act_id: str, case: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def cancel(unit: Unit, *, act_id: str, case: str) -> dict[str, Any]:
     row = _get(unit.connection, act_id)
     if row["state"] not in (ProposalState.PROPOSED, ProposalState.ACCEPTING, ProposalState.FAILED):
         raise Refused(f"the act is {row['state']}", "Only a waiting act can be cancelled.")
-    return _order(unit, "cancel", {"contract": row["contract"], "act_id": act_id}, case=case)
+    return order(unit, "cancel", {"contract": row["contract"], "act_id": act_id}, case=case)
 
 
 def accept_ready(unit: Unit) -> int:
@@ -57,12 +57,17 @@ def accept_ready(unit: Unit) -> int:
     statement = select(proposal).where(proposal.c.state == ProposalState.PROPOSED, proposal.c.ready_at <= now)
     rows = unit.connection.execute(statement).all()
     for row in rows:
-        move(unit, proposal, row.act_id, ProposalState.PROPOSED, ProposalState.ACCEPTING)
-        _order(unit, "accept", {"contract": row.contract, "act": row.act}, case=f"act:{row.act_id}")
+        accept(unit, row)
     return len(rows)
 
 
 def proposed(unit: Unit, fact: Fact) -> None:
+def accept(unit: Unit, row: Row[Any]) -> None:
+    """Have one slow act accepted."""
+    move(unit, proposal, row.act_id, ProposalState.PROPOSED, ProposalState.ACCEPTING)
+    order(unit, "accept", {"contract": row.contract, "act": row.act}, case=f"act:{row.act_id}")
+
+
     """A slow act waits on chain, whoever proposed it."""
     told = fact.payload
     known = unit.connection.execute(select(proposal).where(proposal.c.act_id == told["actId"])).one_or_none()
@@ -103,7 +108,7 @@ def every(connection: Connection) -> list[dict[str, Any]]:
     return [{**row, **_decoded(row["contract"], row["act"])} for row in rows]
 
 
-def _order(unit: Unit, kind: str, payload: dict[str, Any], *, case: str) -> dict[str, Any]:
+def order(unit: Unit, kind: str, payload: dict[str, Any], *, case: str) -> dict[str, Any]:
     record = audit.append(
         unit, f"power.{kind}", f"case:{case}", after={name: _text(name, value) for name, value in payload.items()}
     )

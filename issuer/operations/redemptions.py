@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from issuer import audit
 from issuer.errors import BrokenInvariant, NotFound, Refused
@@ -68,24 +68,29 @@ def instruct(unit: Unit, policy: Policy) -> int:
             remedy = "Find who changed the database, put the customer's own name and account back, clear the lock."
             locks.engage(unit, Scope.PAYOUTS, "altered-customer", error.what, remedy)
             return 0
-        move(unit, redemption, row.id, RedemptionState.PAYABLE, RedemptionState.INSTRUCTED)
-        payouts.instruct(
-            unit,
-            Payment(
-                kind=PayoutKind.REDEEM,
-                subject=f"redemption:{row.id}",
-                amount_fen=whole_fen(row.value) - policy.redemption_fee_fen,
-                debtor_account=policy.reserve_account,
-                creditor_account=owner["bank_account"],
-                creditor_name=owner["name"],
-                par=row.value,
-                fee_fen=policy.redemption_fee_fen,
-            ),
-        )
+        pay(unit, policy, row, owner)
     return len(rows)
 
 
 def release(unit: Unit, policy: Policy, *, redemption_id: int) -> dict[str, Any]:
+def pay(unit: Unit, policy: Policy, row: Row[Any], owner: dict[str, Any]) -> None:
+    """Instruct the payment of one redemption to its owner's registered account."""
+    move(unit, redemption, row.id, RedemptionState.PAYABLE, RedemptionState.INSTRUCTED)
+    payouts.instruct(
+        unit,
+        Payment(
+            kind=PayoutKind.REDEEM,
+            subject=f"redemption:{row.id}",
+            amount_fen=whole_fen(row.value) - policy.redemption_fee_fen,
+            debtor_account=policy.reserve_account,
+            creditor_account=owner["bank_account"],
+            creditor_name=owner["name"],
+            par=row.value,
+            fee_fen=policy.redemption_fee_fen,
+        ),
+    )
+
+
     """Have a held or returned redemption paid after its obstacle is gone. Raises NotFound, or Refused if it is not."""
     row = get(unit.connection, redemption_id)
     customer_id = wallets.owner(unit.connection, row["holder"])
