@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from issuer.clock import utc
 from issuer.errors import Conflict
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units
@@ -35,6 +36,7 @@ class Closing:
 
     account: str  # of the chart
     sequence: int
+    until: int  # the end of its period, in seconds since 1970 UTC
     closing: int
     books: int
 
@@ -74,7 +76,11 @@ def compare(books: Books, chain: Chain) -> list[Line]:
             for address, units in sorted(books.holdings.items())
         ),
         *(
-            Line(what=f"statement {item.sequence}, books {item.account}", expected=item.closing, found=item.books)
+            Line(
+                what=f"statement {item.sequence} until {utc(item.until)}, books {item.account}",
+                expected=item.closing,
+                found=item.books,
+            )
             for item in books.closings
         ),
     ]
@@ -106,6 +112,7 @@ def _closings(connection: Connection, accounts: Mapping[str, str]) -> Iterable[C
             yield Closing(
                 account=name,
                 sequence=last.sequence,
+                until=last.until,
                 closing=fen_to_units(last.closing_fen),
                 books=journal.balance(connection, name) - fen_to_units(later),
             )

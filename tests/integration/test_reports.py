@@ -22,6 +22,7 @@ ACCOUNTS = {COLLECTION: chart.COLLECTION, RESERVE: chart.RESERVE}
 NAME = "Alice Limited"
 FEN = 50_000_00
 UNITS = fen_to_units(FEN)
+UNTIL = 1_795_392_000  # 2026-11-23T00:00:00Z
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def _state(desk: Desk, sequence: int, opening: int, closing: int, *entries: str)
         "account": COLLECTION,
         "opening_fen": opening,
         "closing_fen": closing,
-        "until": 0,
+        "until": UNTIL,
         "entries": entries,
     }
     desk.tell(Door.BANK, "statement", sequence=sequence, **told)
@@ -79,7 +80,9 @@ def test_a_statement_is_compared_with_the_books_as_they_stood_at_it(desk: Desk) 
     _wire(desk, "one", 100)
     _state(desk, 1, 0, 100, "one")
     _wire(desk, "two", 30)
-    at_first = Closing(account=chart.COLLECTION, sequence=1, closing=fen_to_units(100), books=fen_to_units(100))
+    at_first = Closing(
+        account=chart.COLLECTION, sequence=1, until=UNTIL, closing=fen_to_units(100), books=fen_to_units(100)
+    )
     assert _books(desk).closings == (at_first,)
     _state(desk, 2, 100, 130, "two")
     (latest,) = _books(desk).closings
@@ -102,7 +105,7 @@ def test_a_fen_more_or_less_on_a_statement_is_a_difference(desk: Desk, closing_f
     _state(desk, 1, 0, closing_fen, "one")
     lines = reconciliation.compare(_books(desk), Chain(supply=0, redeemed=0, balances={}))
     broken = [line for line in lines if line.difference]
-    assert [line.what for line in broken] == [f"statement 1, books {chart.COLLECTION}"]
+    assert [line.what for line in broken] == [f"statement 1 until 2026-11-23T00:00:00Z, books {chart.COLLECTION}"]
     assert abs(broken[0].difference) == fen_to_units(1)
 
 
