@@ -12,6 +12,7 @@ from issuer.audit.integrator import Integrator
 from issuer.errors import Unreachable
 from issuer.operations import batches, deposits, intake, mints, powers, redemptions, reserve
 from issuer.operations.policy import Policy
+from issuer.store import turn
 from issuer.store.unit import Store, Unit
 
 
@@ -67,7 +68,7 @@ class Service:
 
     def _advance(self, name: str, act: Callable[[Unit], int]) -> int:
         with self.store.unit(name) as unit:
-            return act(unit)
+            return act(unit) if turn.take(unit) else 0
 
 
 def _attempt(act: Callable[[], int], silent: list[Unreachable]) -> int:

@@ -107,8 +107,8 @@ class Sandbox:
             found = facts.new(unit.connection, limit=100_000)
             for fact in found:
                 facts.apply(unit, fact.id)
-                if fact.kind == "sent":
-                    done = fact.payload["outcome"] == Outcome.DONE
+                if fact.kind in ("sent", "refused"):
+                    done = fact.payload.get("outcome") == Outcome.DONE
                     new = IntentState.DONE if done else IntentState.VOID
                     intents.move(unit, fact.payload["intent_id"], IntentState.BOUND, new)
         return found

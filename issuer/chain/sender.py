@@ -188,7 +188,7 @@ class Sender:
         key = f"refused:{intent.id}:{self._clock.now()}"
         news = News(key=key, kind="refused", payload=told | {"arguments": list(arguments)})
         with self._store.unit("tell a refusal") as unit:
-            if intents.move(unit, intent.id, IntentState.OPEN, IntentState.VOID):
+            if intents.move(unit, intent.id, IntentState.OPEN, IntentState.BOUND):
                 facts.bring(unit, Door.CHAIN, [news])
 
     def _affords(self, ground: Ground, draft: Draft) -> bool:

@@ -17,6 +17,7 @@ from issuer.operations import customers, locks, mints, payouts, wallets
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
+from issuer.store import turn
 from issuer.store.states import DepositState, PayoutKind, Scope
 from issuer.store.tables import deposit
 from issuer.store.unit import Unit
@@ -73,6 +74,7 @@ def refund(unit: Unit, policy: Policy, *, deposit_id: int) -> dict[str, Any]:
 
     Raises NotFound, Locked, or Refused.
     """
+    turn.wait(unit)
     locks.require_open(unit.connection, Scope.PAYOUTS)
     row = get(unit.connection, deposit_id)
     if row["state"] != DepositState.CREDITED:
@@ -106,12 +108,17 @@ def not_sent_back(unit: Unit, found: Payout) -> None:
     """The bank has refused a refund or a return, or booked it back: the money is where it was before."""
     row = _of(unit.connection, found)
     refunded = found.kind is PayoutKind.REFUND
-    owner = chart.customer(row["customer_id"]) if refunded else chart.SUSPENSE
+    owner = owner_of(row, found.kind)
     state = DepositState.CREDITED if refunded else DepositState.SUSPENSE
     units = fen_to_units(found.amount_fen)
     entry = journal.transfer("not sent back", found.subject, debit=chart.REFUNDS, credit=owner, units=units)
     journal.post(unit, entry)
     move(unit, deposit, row["id"], (DepositState.RETURNING, DepositState.RETURNED), state)
+
+
+def owner_of(row: dict[str, Any], kind: PayoutKind) -> str:
+    """The account of the books that a refund or a return of a deposit is paid out of."""
+    return chart.customer(row["customer_id"]) if kind is PayoutKind.REFUND else chart.SUSPENSE
 
 
 def get(connection: Connection, deposit_id: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Intake: every fact goes to the operation that turns it into state, in the order the facts came."""
 
 from collections.abc import Callable
+from typing import Any
 
 from issuer import audit
 from issuer.operations import (
@@ -15,21 +16,25 @@ from issuer.operations import (
     wallets,
 )
 from issuer.operations.policy import Policy
-from issuer.store import facts, intents
+from issuer.store import facts, intents, turn
 from issuer.store.facts import Fact
 from issuer.store.states import IntentState, Outcome, Scope
 from issuer.store.unit import Store, Unit
 
 
 def take(store: Store, policy: Policy) -> int:
-    """Apply all new facts, each in its own unit of work; the number applied."""
+    """Apply all new facts, each in its own unit of work, as long as no other process does; the number applied."""
     with store.read() as connection:
         waiting = facts.new(connection)
+    applied = 0
     for fact in waiting:
         with store.unit(f"apply {fact.kind}") as unit:
+            if not turn.take(unit):
+                break
             if facts.apply(unit, fact.id):
                 apply(unit, policy, fact)
-    return len(waiting)
+                applied += 1
+    return applied
 
 
 def apply(unit: Unit, policy: Policy, fact: Fact) -> None:
@@ -47,6 +52,13 @@ def _sent(unit: Unit, fact: Fact) -> None:
     intents.move(unit, told["intent_id"], IntentState.BOUND, IntentState.DONE if done else IntentState.VOID)
     if done:
         return
+    not_done(unit, told)
+    if told["outcome"] == Outcome.FOREIGN:
+        _halted(unit, fact)
+
+
+def not_done(unit: Unit, told: dict[str, Any]) -> None:
+    """A transaction of ours is final and did nothing: what it was for is decided anew."""
     audit.append(unit, "transaction.failed", told["subject"], after={"kind": told["kind"], "outcome": told["outcome"]})
     if told["kind"] == "mint":
         batches.wait(unit, told["subject"].removeprefix("batch:"))
@@ -54,8 +66,6 @@ def _sent(unit: Unit, fact: Fact) -> None:
         reserve.not_posted(unit, told["subject"], told["outcome"])
     elif told["kind"] == "accept":
         powers.not_accepted(unit, told["subject"], refused=False)
-    if told["outcome"] == Outcome.FOREIGN:
-        _halted(unit, fact)
 
 
 def _halted(unit: Unit, fact: Fact) -> None:
@@ -72,9 +82,10 @@ def _stuck(unit: Unit, fact: Fact) -> None:
     locks.engage(unit, Scope.MINTING, "stuck-transaction", reason, remedy)
 
 
-def _refused(unit: Unit, fact: Fact) -> None:
+def refused(unit: Unit, fact: Fact) -> None:
     """The contract would have refused a transaction, so it was never signed."""
     told = fact.payload
+    intents.move(unit, told["intent_id"], IntentState.BOUND, IntentState.VOID)
     if told["kind"] == "mint":
         batches.refused(unit, fact)
     elif told["kind"] == "report":
@@ -144,9 +155,12 @@ _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
     "accepted": powers.accepted,
     "cancelled": powers.cancelled,
     "sent": _sent,
-    "refused": _refused,
+    "refused": refused,
     "halted": _halted,
     "stuck": _stuck,
     "broken": _broken,
     "low-gas": _low_gas,
 }
+
+KINDS = (*_WITH_POLICY, *_PLAIN)
+"""Every kind of fact."""

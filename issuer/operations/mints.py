@@ -17,6 +17,7 @@ from issuer.money import format_units, units_to_fen
 from issuer.operations import customers, locks, wallets
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
+from issuer.store import turn
 from issuer.store.states import BatchState, OrderState, Scope, WalletState
 from issuer.store.tables import account, batch, mint_order, wallet
 from issuer.store.unit import Unit
@@ -42,6 +43,7 @@ def request(unit: Unit, policy: Policy, *, customer_id: int, wallet: str, value:
 
 def approve(unit: Unit, *, order_id: int) -> dict[str, Any]:
     """Approve a large order, as another person than the one who asked (R-34). Raises NotFound or Refused."""
+    turn.wait(unit)
     row = get(unit.connection, order_id)
     if row["state"] != OrderState.REQUESTED:
         raise Refused(f"order {order_id} is {row['state']}", "Only a requested order waits for approval.")
@@ -52,6 +54,7 @@ def approve(unit: Unit, *, order_id: int) -> dict[str, Any]:
 
 def reject(unit: Unit, *, order_id: int) -> dict[str, Any]:
     """Refuse a large order that waits for approval. Raises NotFound or Refused."""
+    turn.wait(unit)
     row = get(unit.connection, order_id)
     if row["state"] != OrderState.REQUESTED:
         raise Refused(f"order {order_id} is {row['state']}", "Only a requested order waits for approval.")
@@ -60,6 +63,7 @@ def reject(unit: Unit, *, order_id: int) -> dict[str, Any]:
 
 def cancel(unit: Unit, *, order_id: int) -> dict[str, Any]:
     """Withdraw an order that holds no money yet. Raises NotFound or Refused."""
+    turn.wait(unit)
     row = get(unit.connection, order_id)
     if row["state"] not in (OrderState.REQUESTED, OrderState.APPROVED):
         raise Refused(f"order {order_id} is {row['state']}", "Redeem the tokens once they are minted.")

@@ -13,7 +13,7 @@ from issuer.errors import NotFound, Refused
 from issuer.messages.contracts import CONTRACTS
 from issuer.money import format_units
 from issuer.operations.transitions import move
-from issuer.store import intents
+from issuer.store import intents, turn
 from issuer.store.facts import Fact
 from issuer.store.states import Door, ProposalState
 from issuer.store.tables import cursor, proposal
@@ -45,6 +45,7 @@ def propose(unit: Unit, *, contract: str, act: str, case: str) -> dict[str, Any]
 
 def cancel(unit: Unit, *, act_id: str, case: str) -> dict[str, Any]:
     """Cancel a slow act that waits. Raises NotFound or Refused."""
+    turn.wait(unit)
     row = _get(unit.connection, act_id)
     if row["state"] not in (ProposalState.PROPOSED, ProposalState.ACCEPTING, ProposalState.FAILED):
         raise Refused(f"the act is {row['state']}", "Only a waiting act can be cancelled.")
@@ -61,13 +62,13 @@ def accept_ready(unit: Unit) -> int:
     return len(rows)
 
 
-def proposed(unit: Unit, fact: Fact) -> None:
 def accept(unit: Unit, row: Row[Any]) -> None:
     """Have one slow act accepted."""
     move(unit, proposal, row.act_id, ProposalState.PROPOSED, ProposalState.ACCEPTING)
     order(unit, "accept", {"contract": row.contract, "act": row.act}, case=f"act:{row.act_id}")
 
 
+def proposed(unit: Unit, fact: Fact) -> None:
     """A slow act waits on chain, whoever proposed it."""
     told = fact.payload
     known = unit.connection.execute(select(proposal).where(proposal.c.act_id == told["actId"])).one_or_none()

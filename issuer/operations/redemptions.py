@@ -13,6 +13,7 @@ from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
 from issuer.regime.business_days import redemption_deadline
+from issuer.store import turn
 from issuer.store.facts import Fact
 from issuer.store.states import PayoutKind, RedemptionState, Scope
 from issuer.store.tables import redemption
@@ -72,7 +73,6 @@ def instruct(unit: Unit, policy: Policy) -> int:
     return len(rows)
 
 
-def release(unit: Unit, policy: Policy, *, redemption_id: int) -> dict[str, Any]:
 def pay(unit: Unit, policy: Policy, row: Row[Any], owner: dict[str, Any]) -> None:
     """Instruct the payment of one redemption to its owner's registered account."""
     move(unit, redemption, row.id, RedemptionState.PAYABLE, RedemptionState.INSTRUCTED)
@@ -91,7 +91,9 @@ def pay(unit: Unit, policy: Policy, row: Row[Any], owner: dict[str, Any]) -> Non
     )
 
 
+def release(unit: Unit, policy: Policy, *, redemption_id: int) -> dict[str, Any]:
     """Have a held or returned redemption paid after its obstacle is gone. Raises NotFound, or Refused if it is not."""
+    turn.wait(unit)
     row = get(unit.connection, redemption_id)
     customer_id = wallets.owner(unit.connection, row["holder"])
     reason = _obstacle(policy, customer_id, DEFAULT_INSTRUCTION, row["value"])

@@ -12,7 +12,7 @@ from issuer.operations.binding import Binding
 from issuer.operations.binding import get as binding_of
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
-from issuer.store import intents
+from issuer.store import intents, turn
 from issuer.store.facts import Fact
 from issuer.store.states import Door, ReportState, Scope
 from issuer.store.tables import checkpoint, cursor, log_tree, report
@@ -31,6 +31,7 @@ def request(unit: Unit) -> dict[str, Any]:
     Raises Refused while one is asked for, while a failed order's money is on its way out of the reserve, or while the
     chain has no block later than the last report.
     """
+    turn.wait(unit)
     if _in_state(unit.connection, ReportState.REQUESTED) is not None:
         raise Refused("a report is asked for already", "Wait for the answers: see `issuer report show`.")
     if batches.leaving(unit.connection):
@@ -40,6 +41,11 @@ def request(unit: Unit) -> dict[str, Any]:
     last = latest(unit.connection)
     if anchor is None or (last is not None and block_time <= last["as_of"]):
         raise Refused("nothing has happened since the last report", "Wait for a new block, then ask again.")
+    return ask(unit, anchor)
+
+
+def ask(unit: Unit, anchor: Row[Any]) -> dict[str, Any]:
+    """Ask for the next report, anchoring the log as it was at a checkpoint."""
     number = _last_number(unit.connection) + 1
     withheld = batches.withhold(unit, number)
     values = {"log_size": anchor.size, "log_root": anchor.root, "withheld": withheld, "signatures": {}}
@@ -48,7 +54,8 @@ def request(unit: Unit) -> dict[str, Any]:
     subject = f"report:{number}"
     after = {"log_size": anchor.size, "log_root": anchor.root, "withheld": format_units(withheld)}
     record = audit.append(unit, "report.requested", subject, after=after)
-    payload = {"number": number, "block_time": block_time, "withheld": withheld, **_asked(unit.connection, anchor)}
+    told = {"number": number, "block_time": _block_time(unit.connection), "withheld": withheld}
+    payload = told | _asked(unit.connection, anchor)
     intents.emit(unit, Door.BANK, "report-request", subject, payload, record)
     return get(unit.connection, number)
 

@@ -10,7 +10,7 @@ from issuer.errors import NotFound, Refused
 from issuer.operations import customers
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
-from issuer.store import intents
+from issuer.store import intents, turn
 from issuer.store.facts import Fact
 from issuer.store.states import Door, WalletState
 from issuer.store.tables import wallet
@@ -22,6 +22,7 @@ def challenge(unit: Unit, policy: Policy, *, customer_id: int, address: str, sta
 
     Raises NotFound, or Refused if the wallet is registered already.
     """
+    turn.wait(unit)
     customers.get(unit.connection, customer_id)
     known = _find(unit.connection, address)
     if known is not None and known["state"] != WalletState.CHALLENGED:
@@ -46,6 +47,7 @@ def register(unit: Unit, *, address: str, text: str, controlled: bool) -> dict[s
     `text` is the challenge that was checked outside and `controlled` what the check found (EIP-191 or ERC-1271).
     Raises NotFound, or Refused if the challenge is not this one, has expired, or was not signed by the wallet.
     """
+    turn.wait(unit)
     row = get(unit.connection, address)
     if row["state"] != WalletState.CHALLENGED:
         raise Refused(f"{address} is {row['state']} already", "See `issuer wallet list`.")

@@ -80,7 +80,7 @@ class ProposalState(StrEnum):
 
 class IntentState(StrEnum):
     OPEN = "open"  # waits for its place in the log, then for its door -> bound
-    BOUND = "bound"  # a stored transaction or document carries it -> done | open
+    BOUND = "bound"  # a stored transaction or document carries it, or its refusal is told -> done | void
     DONE = "done"
     VOID = "void"  # given up before anything left
 

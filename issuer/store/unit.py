@@ -6,15 +6,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from issuer import crash
 from issuer.clock import Clock
-from issuer.errors import Unreachable
+from issuer.errors import Misconfigured, Unreachable
 from issuer.store import schema
 
 _WROTE = "wrote"
+
+_CONNECT_TIMEOUT = 10  # seconds for each of the servers that the URL names
+_IDLE_TIMEOUT = 60_000  # milliseconds; a process that stops in the middle of a unit does not hold others up for ever
 
 SERVICE = "service"
 """The actor of what the service does by itself; people act as ``operator:NAME``."""
@@ -26,10 +32,15 @@ class Unit:
     actor: str
     now: int  # seconds since 1970 UTC, read once
     random_bytes: Callable[[int], bytes]
+    recall: Callable[[Any], int] | None = None  # in recovery: the id of the record that was written at the time
 
 
 class Store:
-    """The database behind one URL: SQLite (``sqlite:///path``) or PostgreSQL (``postgresql+psycopg://...``)."""
+    """The database behind one URL: SQLite (``sqlite:///path``) or PostgreSQL (a connection URI as libpq reads it).
+
+    Every use raises Unreachable when the database does not answer or undoes a unit: nothing of it was kept then, or
+    its commit was not acknowledged, and whoever asks again finds out.
+    """
 
     def __init__(self, url: str, clock: Clock, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self.url = url
@@ -42,14 +53,15 @@ class Store:
         schema.migrate(self._engine)
 
     def check(self) -> None:
-        """Raise Misconfigured if the database has another version's schema, Unreachable if it does not answer."""
+        """Raise Misconfigured if the database has another version's schema, or forgets what it has acknowledged."""
         with self.read() as connection:
             schema.check(connection)
+            _require_durable(connection)
 
     @contextmanager
     def unit(self, name: str, actor: str = SERVICE) -> Iterator[Unit]:
         """Open a unit of work; commit at the end of the block, or roll all of it back on any error."""
-        with self._connection().execution_options(writes=True) as connection:
+        with _answering(), self._engine.connect().execution_options(writes=True) as connection:
             transaction = connection.begin()
             try:
                 yield Unit(
@@ -68,7 +80,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view, changing nothing."""
-        with self._connection() as connection:
+        with _answering(), self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -77,11 +89,25 @@ class Store:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _connection(self) -> Connection:
-        try:
-            return self._engine.connect()
-        except OperationalError as error:
-            raise Unreachable(f"the database does not answer: {error.orig}") from error
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """What is no fault of a statement is silence."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError) as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise Unreachable(f"the database does not answer: {reason}") from error
+
+
+def _require_durable(connection: Connection) -> None:
+    """Raise Misconfigured if a commit that PostgreSQL acknowledges may be lost."""
+    if connection.dialect.name != "postgresql":
+        return
+    for name, word in (("fsync", "off"), ("synchronous_commit", "off")):
+        if connection.scalar(text("SELECT current_setting(:name)"), {"name": name}) == word:
+            what = f"the database runs with {name} = {word}, and forgets acknowledged commits in a crash"
+            raise Misconfigured(what, f"Set {name} to on, for the server or for this role.")
 
 
 def _engine(url: str) -> Engine:
@@ -90,7 +116,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(url, isolation_level="READ COMMITTED")
+        engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(url), isolation_level="READ COMMITTED")
     event.listen(engine, "after_cursor_execute", _note_write)
     return engine
 
@@ -98,6 +124,16 @@ def _engine(url: str) -> Engine:
 def _note_write(connection: Connection, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool) -> None:
     if context is not None and (context.isinsert or context.isupdate or context.isdelete):
         connection.info[_WROTE] = True
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    """A connection by libpq, which tries the servers that the URI names in turn (PostgreSQL manual, 32.1.1)."""
+    url = url.replace("postgresql+psycopg:", "postgresql:", 1)
+    given = conninfo_to_dict(url)
+    made = psycopg.connect(make_conninfo(url, connect_timeout=given.get("connect_timeout", _CONNECT_TIMEOUT)))
+    made.execute(sql.SQL("SET idle_in_transaction_session_timeout = {}").format(_IDLE_TIMEOUT))
+    made.commit()
+    return made
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

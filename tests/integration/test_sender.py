@@ -157,6 +157,7 @@ def test_what_would_revert_is_told_and_not_signed(
     before = len(sandbox.rows(tables.transaction))
     intent_id = mint(sandbox, (alice, CNH))
     sandbox.sender.send()
+    assert sandbox.state(intent_id) == IntentState.BOUND, "nothing is decided anew before the refusal is taken"
     (refused,) = sandbox.told("refused")
     assert (refused["intent_id"], refused["kind"], refused["error"]) == (intent_id, "mint", error)
     assert sandbox.state(intent_id) == IntentState.VOID
