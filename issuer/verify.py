@@ -7,9 +7,9 @@ purpose, so that a fault of the issuer's own code is not shared. `issuer verify`
     python verify.py --rpc URL --token ADDRESS --key VKEY --log FOLDER_OR_URL [--state FILE]
     python verify.py --receipt FILE --token ADDRESS --key VKEY (--block-hash HASH | --rpc URL)
 
-What it asserts is `Statement`, in that order; it says which is the first false one and exits with 1 (2 when it could
-not look). Forms: RFC 6962 trees; C2SP signed-note, tlog-checkpoint, tlog-tiles and tlog-cosignature; Ethereum's
-JSON-RPC, event logs and receipt tries; EIP-712 reports.
+What it asserts is `Statement`. It reads the log, then the chain, then holds one against the other; it says which
+statement it first finds false and exits with 1 (2 when it could not look). Forms: RFC 6962 trees; C2SP signed-note,
+tlog-checkpoint, tlog-tiles and tlog-cosignature; Ethereum's JSON-RPC, event logs and receipt tries; EIP-712 reports.
 """
 
 import argparse
@@ -41,24 +41,52 @@ GRACE = 3600
 
 
 class Statement(IntEnum):
-    """What a verdict asserts, in the order in which it is checked."""
+    """What a verdict asserts. What the records say by themselves is found first, whatever statement it belongs to."""
 
-    SIGNED = 1  # every checkpoint is signed by the log's key
-    WHOLE = 2  # the log is as large as whatever was published, anchored on chain, or seen here before
-    RECORDS = 3  # every record is there, canonical, and as its action is documented
-    ROOTS = 4  # the records lead to the root of every checkpoint
-    CONSISTENT = 5  # they lead to the root that this verifier saw last time
-    ANCHORED = 6  # they lead to every root that a reserve report has anchored on chain
-    BOUND = 7  # the log is about this token on the chain with this genesis
-    COMPLETE = 8  # the chain's events add up to the contracts' own totals, with no number left out
-    BACKED = 9  # after every mint and at every report the three inequalities of the gate hold
-    FRESH = 10  # every mint rests on a report that was not too old
-    ATTESTED = 11  # every report is signed by a quorum of those who were attestors then
-    MINTED = 12  # every mint on chain is recorded as it was, and every recorded mint is on chain
-    REDEEMED = 13  # every redemption likewise
-    REPORTED = 14  # every report likewise, and it anchors what was asked for
-    POWERS = 15  # every use of a power is recorded, and was asked for before
-    ONCE = 16  # by the records no money is minted twice, no redemption paid twice, no report counts money never moved
+    SIGNED = 1
+    WHOLE = 2
+    RECORDS = 3
+    ROOTS = 4
+    CONSISTENT = 5
+    ANCHORED = 6
+    BOUND = 7
+    COMPLETE = 8
+    BACKED = 9
+    FRESH = 10
+    ATTESTED = 11
+    MINTED = 12
+    REDEEMED = 13
+    REPORTED = 14
+    POWERS = 15
+    ONCE = 16
+
+    @property
+    def meaning(self) -> str:
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Statement.SIGNED: "every checkpoint is signed by the log's key",
+    Statement.WHOLE: "the log is as large as what was published, anchored on chain, or seen here before",
+    Statement.RECORDS: "every record is there, canonical, and as its action is documented",
+    Statement.ROOTS: "the records lead to the root of every checkpoint, and to every hash of the published tree",
+    Statement.CONSISTENT: "the records lead to the root that this verifier saw last time",
+    Statement.ANCHORED: "the records lead to every root that a report has anchored on chain, and no anchored log "
+    "is shorter than the last",
+    Statement.BOUND: "the log is about this token on the chain with this genesis",
+    Statement.COMPLETE: "the chain's events add up to the contracts' own totals, with no number left out",
+    Statement.BACKED: "after every mint and at every report: supply + redeemed - paid <= reserve, supply + "
+    "redeemed <= credited, paid <= redeemed",
+    Statement.FRESH: "every mint rests on a report that was not too old",
+    Statement.ATTESTED: "every report is signed by a quorum of those who were attestors then",
+    Statement.MINTED: "every mint on chain is recorded as it was, and every recorded mint is on chain",
+    Statement.REDEEMED: "every redemption on chain is recorded as it was, and every recorded redemption is on chain",
+    Statement.REPORTED: "every report on chain is recorded as it was, every recorded report is on chain, and it "
+    "anchors what was asked for",
+    Statement.POWERS: "every use of a power is recorded, and was asked for before",
+    Statement.ONCE: "by the records no money is minted twice, no redemption paid twice, no report counts money "
+    "never moved",
+}
 
 
 class Untrue(Exception):  # noqa: N818 - named for what is found
@@ -188,8 +216,8 @@ def _three_lines(text: str, where: str) -> tuple[str, int, bytes]:
     lines = text.split("\n")
     if len(lines) != 3 or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1], re.ASCII):
         raise Untrue(Statement.SIGNED, f"{where} is not the three lines of a checkpoint")
-    root = b64decode(lines[2])
-    if len(root) != 32 or b64encode(root).decode() != lines[2]:
+    root = _unbase64(lines[2])
+    if len(root) != 32:
         raise Untrue(Statement.SIGNED, f"{where} has no root of 32 bytes")
     return lines[0], int(lines[1]), root
 
@@ -198,8 +226,17 @@ def _signatures(lines: str) -> Iterator[tuple[str, bytes, bytes]]:
     for line in lines.splitlines():
         found = re.fullmatch(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)", line)
         if found:
-            blob = b64decode(found[2])
+            blob = _unbase64(found[2])
             yield found[1], blob[:4], blob[4:]
+
+
+def _unbase64(text: str) -> bytes:
+    """What text stands for in base64 in its one canonical form; nothing if it is none."""
+    try:
+        found = b64decode(text, validate=True)
+    except ValueError:
+        return b""
+    return found if b64encode(found).decode() == text else b""
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -234,6 +271,63 @@ class Tree:
         return found
 
 
+class Levels:
+    """The tree's hashes level by level, each tile held against the published one once it is complete (C2SP tlog-tiles).
+
+    What differs is told at the end: while records are read, a wrong root says more.
+    """
+
+    def __init__(self, source: "Source") -> None:
+        self._source = source
+        self._open: list[list[bytes]] = []  # the rightmost tile of each level
+        self._full: list[int] = []  # the number of tiles left of it
+        self._wrong = ""
+
+    def append(self, hashed: bytes, level: int = 0) -> None:
+        if level == len(self._open):
+            self._open.append([])
+            self._full.append(0)
+        tile = self._open[level]
+        tile.append(hashed)
+        if len(tile) == WIDTH:
+            self._compare(level)
+            self._open[level] = []
+            self._full[level] += 1
+            self.append(subtree_root(tile), level + 1)
+
+    def finish(self) -> None:
+        """Compare the tiles that are not full. Raises Untrue if any tile was not what the records give."""
+        for level, tile in enumerate(self._open):
+            if tile:
+                self._compare(level)
+        if self._wrong:
+            raise Untrue(Statement.ROOTS, self._wrong)
+
+    def _compare(self, level: int) -> None:
+        tile = self._open[level]
+        for name, content, count in self._source.parts(f"tile/{level}/{_name(self._full[level])}", len(tile)):
+            self._wrong = self._wrong or _mismatch(name, content, tile, count)
+
+
+def _mismatch(name: str, content: bytes | None, hashes: Sequence[bytes], count: int) -> str:
+    """What is wrong with a published tile that must hold `count` hashes, of which these are known."""
+    if content is None:
+        return f"the log has no file {name}"
+    if len(content) != 32 * count:
+        return f"the file {name} does not hold {count} hashes"
+    for at, expected in enumerate(hashes[:count]):
+        if content[32 * at : 32 * at + 32] != expected:
+            return f"hash {at} of {name} is not that of the records under it"
+    return ""
+
+
+def subtree_root(hashes: Sequence[bytes]) -> bytes:
+    """The root over a power of two of hashes."""
+    while len(hashes) > 1:
+        hashes = [node_hash(hashes[at], hashes[at + 1]) for at in range(0, len(hashes), 2)]
+    return hashes[0]
+
+
 def tree_root(leaves: Iterable[bytes]) -> bytes:
     tree = Tree()
     for leaf in leaves:
@@ -261,11 +355,12 @@ class Source:
     """The published log, in a folder or behind a static file server (C2SP tlog-tiles)."""
 
     def __init__(self, place: str) -> None:
+        self.wrong = ""  # with the files of a smaller log, which are not needed for this one
         self._place = place.rstrip("/")
-        self._remote = re.match(r"https?://", place) is not None
+        self.remote = re.match(r"https?://", place) is not None
 
     def read(self, path: str) -> bytes | None:
-        if self._remote:
+        if self.remote:
             return _fetch(f"{self._place}/{path}")
         try:
             return (Path(self._place) / path).read_bytes()
@@ -299,10 +394,21 @@ class Source:
             if start % (WIDTH * 64) == 0:
                 say(f"records {start + width:,} of {size:,}")
 
-    def _bundle(self, index: int, width: int) -> list[bytes]:
-        path = f"tile/entries/{_name(index)}"
+    def parts(self, path: str, width: int) -> Iterator[tuple[str, bytes | None, int]]:
+        """A file of the tree that holds this many things, and in a folder the narrower ones that it replaced.
+
+        Each with its name, its content, and the number that it must hold: a full file may have replaced a partial one.
+        """
         partial = self.read(f"{path}.p/{width}") if width < WIDTH else None
-        content = self.read(path) if partial is None else partial
+        if partial is None:
+            yield path, self.read(path), WIDTH
+        else:
+            yield f"{path}.p/{width}", partial, width
+        for older in self._narrower(path, width):
+            yield f"{path}.p/{older}", self.read(f"{path}.p/{older}"), older
+
+    def _bundle(self, index: int, width: int) -> list[bytes]:
+        (path, content, count), *older = self.parts(f"tile/entries/{_name(index)}", width)
         where = f"records {index * WIDTH:,} to {index * WIDTH + width - 1:,}"
         if content is None:
             raise Untrue(Statement.RECORDS, f"{where} are not in the log")
@@ -311,13 +417,23 @@ class Source:
             start = at + 2
             at = start + int.from_bytes(content[at:start])
             entries.append(content[start:at])
-        if at != len(content) or len(entries) < width:
-            raise Untrue(Statement.RECORDS, f"{where}: the file holds {len(entries)} records")
+        if at != len(content) or len(entries) != count:
+            raise Untrue(Statement.RECORDS, f"{where}: the file {path} does not hold {count} records")
+        for name, found, fewer in older:
+            if found != b"".join(len(entry).to_bytes(2) + entry for entry in entries[:fewer]):
+                self.wrong = self.wrong or f"the file {name} holds other records than {path}"
         return entries[:width]
+
+    def _narrower(self, path: str, width: int) -> list[int]:
+        folder = Path(self._place) / f"{path}.p"
+        if self.remote or not folder.is_dir():
+            return []
+        widths = (int(file.name) for file in folder.iterdir() if file.name.isdecimal())
+        return sorted(found for found in widths if found < width)
 
     def _listed(self) -> list[int]:
         root = Path(self._place) / "checkpoints"
-        if self._remote or not root.is_dir():
+        if self.remote or not root.is_dir():
             return []
         names = (file.relative_to(root).as_posix() for file in root.rglob("[0-9][0-9][0-9]"))
         return [int(name.replace("x", "").replace("/", "")) for name in names]
@@ -391,6 +507,10 @@ class Node:
         data = _hash(signature.encode())[:10]
         answer = self.ask("eth_call", {"to": target, "data": data}, hex(block))[2:]
         return [answer[at : at + 64] for at in range(0, len(answer), 64)]
+
+    def has_code(self, address: str, block: int) -> bool:
+        """Whether a contract was there at a block. Raises Unknown, also when the node has forgotten that state."""
+        return bool(self.ask("eth_getCode", address, hex(block))[2:])
 
     def logs(self, addresses: Sequence[str], topics: Sequence[Any], first: int, last: int, say: Say) -> list[Any]:
         """Logs in blocks first to last, in pieces as large as the node gives."""
@@ -634,11 +754,6 @@ class Book:
                 rule(place, record)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise Untrue(Statement.RECORDS, f"record {place:,} is not as documented: {error}") from error
-
-    @property
-    def first_block(self) -> int:
-        """Where the chain's part of the story begins."""
-        return min((int(key.partition(":")[0]) for key in self.uses), default=0)
 
     def _bound(self, place: int, record: Any) -> None:
         if self.bound is not None:
@@ -919,11 +1034,21 @@ class Story:
     def _report(self, event: Event) -> None:
         if event.address != self.feed:
             return
+        self._require_order(event)
         self._cover(event.time)
         feed = self.feeds[event.address]
         self.reports.append(event)
         self.signers.append(Feed(set(feed.attestors), feed.quorum))
         self._require_backing(f"report {event.values['number']} in block {event.block:,}")
+
+    def _require_order(self, event: Event) -> None:
+        """No report is of the future, or anchors a shorter log than the one before."""
+        number, before = event.values["number"], self.latest
+        if event.values["asOf"] > event.time:
+            raise Untrue(Statement.FRESH, f"report {number} is dated after its block {event.block:,}")
+        if before is not None and event.values["logSize"] < before.values["logSize"]:
+            sizes = f"{event.values['logSize']:,} records, after report {before.values['number']} anchored"
+            raise Untrue(Statement.ANCHORED, f"report {number} anchors {sizes} {before.values['logSize']:,}")
 
     def _cover(self, until: int) -> None:
         """Count the seconds since the last report's end of life, once there is anything to be backed."""
@@ -946,6 +1071,40 @@ class Story:
             case "MinterSet" if values["previous"] == ZERO:
                 self._wired = event.transaction
         self.uses.append(event)
+
+
+def beginning(node: Node, token: str, last: int, say: Say) -> int:
+    """The block before which there was neither the token nor a part of it; 0 if the node does not tell.
+
+    A node that has forgotten old states may say so, or that there was no code: then the token's first event is missing.
+    """
+    names = {form.name: topic for topic, form in FORMS.items()}
+    try:
+        first = _born(node, token, last, say)
+        changes = node.logs([token], [[names["FeedSet"], names["MinterSet"]]], first, last, say)
+        if not changes or int(changes[0]["topics"][1], 16):
+            return 0
+        parts = {"0x" + node.view(token, "authority()", last)[0][-40:]}
+        parts.update("0x" + log["topics"][2][-40:] for log in changes)
+        step = 1
+        while first and any(node.has_code(part, first - 1) for part in sorted(parts)):
+            first, step = max(0, first - step), 2 * step
+    except Unknown:
+        return 0
+    return first
+
+
+def _born(node: Node, address: str, last: int, say: Say) -> int:
+    """The first block at whose end a contract was there, by halving."""
+    first = 0
+    while first < last:
+        middle = (first + last) // 2
+        say(f"looking for the deployment, before block {last:,}")
+        if node.has_code(address, middle):
+            last = middle
+        else:
+            first = middle + 1
+    return first
 
 
 def read_chain(node: Node, token: str, first: int, last: int, say: Say) -> Story:
@@ -1001,21 +1160,58 @@ def _require_totals(node: Node, story: Story, last: int) -> None:
 # -- the two held against each other
 
 
-def require_attested(story: Story, book: Book, chain_id: int) -> None:
-    """Every report is signed by a quorum of the attestors of its time, over just these figures. Raises Untrue."""
+def require_attested(node: Node, story: Story, book: Book, chain_id: int) -> int:
+    """How many signatures contracts made; every report is signed by a quorum of the attestors of its time, over just
+    these figures. Raises Untrue, or Unknown if the node cannot say what a contract accepts.
+    """
+    contracts = 0
     for event, feed in zip(story.reports, story.signers, strict=True):
         number = event.values["number"]
         asked = book.reports.get(number)
         if asked is None or asked.place < 0:
             continue  # REPORTED says so, unless it is too new to be recorded
         digest = report_digest(event.values, story.token, event.address, chain_id)
-        found = [recover(digest, signature) for signature in asked.signatures]
-        strangers = [signer for signer in found if signer not in feed.attestors]
-        if strangers:
-            raise Untrue(Statement.ATTESTED, f"report {number} is signed by {strangers[0]}, who was no attestor then")
-        if len(set(found)) < feed.quorum:
-            what = f"report {number} has {len(set(found))} signatures; the quorum was {feed.quorum}"
+        signers = set()
+        for signature in asked.signatures:
+            signer, by_contract = _signer(node, digest, signature, feed.attestors, event.block)
+            if signer not in feed.attestors:
+                raise Untrue(Statement.ATTESTED, f"report {number} is signed by {signer}, who was no attestor then")
+            contracts += by_contract
+            signers.add(signer)
+        if len(signers) < feed.quorum:
+            what = f"report {number} has {len(signers)} signatures; the quorum was {feed.quorum}"
             raise Untrue(Statement.ATTESTED, what)
+    return contracts
+
+
+def _signer(node: Node, digest: bytes, signature: str, attestors: set[str], block: int) -> tuple[str, bool]:
+    """Who signed, and whether a contract said so: a key, or the contract whose address stands before its signature."""
+    found, named = recover(digest, signature), "0x" + unhex(signature)[:20].hex()
+    if found not in attestors and named in attestors and accepts(node, named, digest, unhex(signature)[20:], block):
+        return named, True
+    return found, False
+
+
+_IS_VALID = keccak(b"isValidSignature(bytes32,bytes)")[:4]
+
+
+def accepts(node: Node, contract: str, digest: bytes, signature: bytes, block: int) -> bool:
+    """Whether a contract stood by a signature at a block (ERC-1271), or does so now if the node forgot then.
+
+    Raises Unknown if the node can say neither.
+    """
+    padded = signature + bytes(-len(signature) % 32)
+    data = _IS_VALID + digest + (64).to_bytes(32) + len(signature).to_bytes(32) + padded
+    call = {"to": contract, "data": "0x" + data.hex()}
+    for place in (hex(block), "latest"):
+        try:
+            answer = unhex(node.ask("eth_call", call, place))
+        except Unknown as error:
+            if "revert" in str(error):
+                return False
+            continue
+        return answer[:32] == _IS_VALID.ljust(32, b"\0")
+    raise Unknown(f"the node does not say whether the contract {contract} signed: ask one that keeps old states")
 
 
 def report_digest(values: Mapping[str, Any], token: str, feed: str, chain_id: int) -> bytes:
@@ -1033,9 +1229,11 @@ def report_digest(values: Mapping[str, Any], token: str, feed: str, chain_id: in
 def recover(digest: bytes, signature: str) -> str:
     """Whose key made a signature of 65 bytes r, s, v; the zero address if nobody's."""
     blob = unhex(signature)
+    if len(blob) != 65:
+        return ZERO
     try:
         public = Signature(blob[:64] + bytes([blob[64] - 27])).recover_public_key_from_msg_hash(digest)
-    except (BadSignature, ValidationError, ValueError, IndexError):
+    except (BadSignature, ValidationError, ValueError):
         return ZERO
     return str(public.to_address())
 
@@ -1243,7 +1441,8 @@ class Verdict:
     seen: int = 0  # size at this verifier's last run
     erased: int = 0  # commitments whose salt was erased
     chain_id: int = 0
-    block: int = 0  # the last one read
+    first_block: int = 0  # the first one read
+    block: int = 0  # the last one
     block_hash: str = ""
     mints: int = 0  # transactions
     orders: int = 0
@@ -1257,10 +1456,14 @@ class Verdict:
     reserve: int = 0
     paid: int = 0
     credited: int = 0
-    as_of: int = 0
+    as_of: int = 0  # of the latest report, seconds since 1970 UTC
+    age: int = 0  # seconds between that and the last block
+    lives: int = 0  # seconds that a report may be minted on
     oldest: int = 0  # seconds: the oldest report that a mint rested on
     uncovered: int = 0  # seconds without a fresh report since the first mint
     quorum: str = ""
+    changes: int = 0  # of the attestors and their quorum, since the deployment
+    contracts: int = 0  # signatures that a contract's own word stands for (ERC-1271)
     statement: int = 0  # the first false one
     failure: str = ""
 
@@ -1278,6 +1481,8 @@ class Seen:
     token: str
     size: int
     root: str
+    block: int  # final
+    block_hash: str
 
 
 def verify(
@@ -1297,6 +1502,7 @@ def _verify(
 ) -> Seen:
     genesis, verdict.chain_id = node.block("0x0")["hash"], int(node.ask("eth_chainId"), 16)
     _require_known(seen, key, genesis, token)
+    _require_same_chain(node, seen)
     # A report that lands after this block may anchor more than the checkpoint that is read next.
     known = node.number("latest")
     latest = source.checkpoint(key)
@@ -1308,7 +1514,8 @@ def _verify(
     if seen is not None and seen.size > latest.size:
         what = f"{seen.size:,} records were seen here before, but the log ends after {latest.size:,}"
         raise Untrue(Statement.WHOLE, what)
-    anchors = _anchors(node, token, known)
+    verdict.first_block = beginning(node, token, known, say)
+    anchors = _anchors(node, token, verdict.first_block, known, say)
     for size, _, number in anchors:
         if size > latest.size:
             what = f"report {number} anchors {size:,} records, but the log ends after {latest.size:,}"
@@ -1320,8 +1527,10 @@ def _verify(
     book = _read_records(source, latest, _expected(latest, past, seen, anchors), say)
     verdict.erased = book.erased
     _require_bound(book, genesis, verdict.chain_id, token)
-    _hold_against_chain(verdict, node, token, book, grace, say)
-    return Seen(log=key.text, genesis=genesis, token=token, size=latest.size, root=verdict.root)
+    final = node.block("finalized")
+    _hold_against_chain(verdict, node, token, book, final, grace, say)
+    seen_block = {"block": int(final["number"], 16), "block_hash": final["hash"]}
+    return Seen(log=key.text, genesis=genesis, token=token, size=latest.size, root=verdict.root, **seen_block)
 
 
 def _require_known(seen: Seen | None, key: Key, genesis: str, token: str) -> None:
@@ -1333,12 +1542,18 @@ def _require_known(seen: Seen | None, key: Key, genesis: str, token: str) -> Non
         raise Untrue(Statement.BOUND, "the chain or the token is another one than at the last run")
 
 
-def _anchors(node: Node, token: str, last: int) -> list[tuple[int, bytes, int]]:
-    """Size, root and number of every report that the token's feeds hold up to a block."""
+def _require_same_chain(node: Node, seen: Seen | None) -> None:
+    if seen is not None and (found := node.block(hex(seen.block))["hash"]) != seen.block_hash:
+        what = f"block {seen.block:,} was final with hash {seen.block_hash} at the last run, and has hash {found} now"
+        raise Untrue(Statement.BOUND, what)
+
+
+def _anchors(node: Node, token: str, first: int, last: int, say: Say) -> list[tuple[int, bytes, int]]:
+    """Size, root and number of every report that the token's feeds hold in these blocks."""
     names = {form.name: topic for topic, form in FORMS.items()}
-    changes = node.logs([token], [names["FeedSet"]], 0, last, lambda _: None)
+    changes = node.logs([token], [names["FeedSet"]], first, last, say)
     feeds = ["0x" + log["topics"][2][-40:] for log in changes]
-    logs = node.logs(feeds, [names["ReportPosted"]], 0, last, lambda _: None) if feeds else []
+    logs = node.logs(feeds, [names["ReportPosted"]], first, last, say) if feeds else []
     found = [decode(log, 0).values for log in logs]
     return [(values["logSize"], unhex(values["logRoot"]), values["number"]) for values in found]
 
@@ -1361,17 +1576,26 @@ def _expected(
 
 
 def _read_records(source: Source, latest: Checkpoint, roots: Roots, say: Say) -> Book:
-    """All records, once: hashed, held against every known root, and read."""
-    book, tree = Book(), Tree()
-    bodies = []
+    """All records, once: hashed, held against every known root and tile, and read. Raises Untrue."""
+    book, tree, levels = Book(), Tree(), Levels(source)
+    untrue: Untrue | None = None
     _require_roots(tree, roots)
-    for body in source.entries(latest.size, say):
-        tree.append(leaf_hash(body))
-        bodies.append(body)
+    for place, body in enumerate(source.entries(latest.size, say)):
+        leaf = leaf_hash(body)
+        tree.append(leaf)
+        levels.append(leaf)
         if tree.size in roots:
             _require_roots(tree, roots)
-    for place, body in enumerate(bodies):
-        book.take(place, body)
+        if untrue is None:
+            try:
+                book.take(place, body)
+            except Untrue as found:  # whether this is the record that was signed is more than what it says
+                untrue = found
+    levels.finish()
+    if source.wrong:
+        raise Untrue(Statement.RECORDS, source.wrong)
+    if untrue is not None:
+        raise untrue
     return book
 
 
@@ -1393,30 +1617,33 @@ def _require_bound(book: Book, genesis: str, chain_id: int, token: str) -> None:
         raise Untrue(Statement.BOUND, f"the log is of the token {bound['token']}, not of {token}")
 
 
-def _hold_against_chain(verdict: Verdict, node: Node, token: str, book: Book, grace: int, say: Say) -> None:
+def _hold_against_chain(
+    verdict: Verdict, node: Node, token: str, book: Book, final: Mapping[str, Any], grace: int, say: Say
+) -> None:
     last = node.number("latest")
-    final = node.block("finalized")
     head = node.block(hex(last))
     verdict.block, verdict.block_hash = last, head["hash"]
-    story = read_chain(node, token, book.first_block, last, say)
-    _tell(verdict, story)
-    require_attested(story, book, verdict.chain_id)
+    story = read_chain(node, token, verdict.first_block, last, say)
+    _tell(verdict, story, int(head["timestamp"], 16))
+    verdict.contracts = require_attested(node, story, book, verdict.chain_id)
     late = Late(int(final["number"], 16), int(final["timestamp"], 16) - grace)
     say("comparing records and chain")
     compare(story, book, late)
     verdict.pending = late.pending
 
 
-def _tell(verdict: Verdict, story: Story) -> None:
+def _tell(verdict: Verdict, story: Story, now: int) -> None:
     verdict.mints, verdict.orders = len(story.mints), story.next - 1
     verdict.redemptions, verdict.reports = len(story.burns), len(story.reports)
-    verdict.powers = sum((event.block, event.position) > story.built for event in story.uses)
     verdict.minted, verdict.redeemed, verdict.supply = story.supply + story.redeemed, story.redeemed, story.supply
     if story.latest is not None:
         told = story.latest.values
         verdict.reserve, verdict.paid, verdict.credited = told["reserve"], told["paid"], told["credited"]
-        verdict.as_of = told["asOf"]
-    verdict.oldest, verdict.uncovered = story.oldest, story.uncovered
+        verdict.as_of, verdict.age = told["asOf"], now - told["asOf"]
+    verdict.lives, verdict.oldest, verdict.uncovered = story.age, story.oldest, story.uncovered
+    later = [event for event in story.uses if (event.block, event.position) > story.built]
+    verdict.powers = len(later)
+    verdict.changes = sum(event.name in ("AttestorAdded", "AttestorRemoved", "QuorumSet") for event in later)
     feed = story.feeds[story.feed]
     verdict.quorum = f"{feed.quorum} of {len(feed.attestors)}"
 
@@ -1680,10 +1907,11 @@ def _check_all(options: argparse.Namespace, key: Key) -> int:
     _progress_ends()
     if now is not None and options.state:
         _replace(options.state, json.dumps(asdict(now), indent=2) + "\n")
-    lines = _lines(verdict, time.monotonic() - began)
+    lines = _lines(verdict, source, time.monotonic() - began)
     if now is not None and options.witness:
         lines.append(_witness(options, source, key, now))
-    return _end(options, asdict(verdict), "\n".join(lines))
+    answer = asdict(verdict) | {"unproven": unproven(verdict, source.remote) if verdict.holds else []}
+    return _end(options, answer, "\n".join(lines))
 
 
 def _witness(options: argparse.Namespace, source: Source, key: Key, now: Seen) -> str:
@@ -1712,29 +1940,79 @@ def _end(options: argparse.Namespace, answer: dict[str, Any], text: str) -> int:
 
 
 def _false(untrue: Untrue) -> str:
-    return f"FALSE: statement {int(untrue.statement)} ({untrue.statement.name.lower()}): {untrue.what}"
+    statement = untrue.statement
+    return (
+        f"FALSE: statement {int(statement)} ({statement.name.lower()}): {untrue.what}\n"
+        f"It should be so that {statement.meaning}. It is not known whether more is false."
+    )
 
 
-def _lines(verdict: Verdict, seconds: float) -> list[str]:
-    found = [
+def _lines(verdict: Verdict, source: Source, seconds: float) -> list[str]:
+    """What a person reads: the figures, what they prove, and what they do not."""
+    if not verdict.holds:
+        return [_false(Untrue(Statement(verdict.statement), verdict.failure))]
+    return [
+        *_figures(verdict),
+        "",
+        "It is so that",
+        *(f"{int(statement):4}  {statement.meaning}" for statement in Statement),
+        "",
+        "It is not proven",
+        *(f"   -  {what}" for what in unproven(verdict, source.remote)),
+        "",
+        f"VERIFIED: all {len(Statement)} statements hold ({seconds:.1f} s)",
+    ]
+
+
+def _figures(verdict: Verdict) -> list[str]:
+    owed = verdict.supply + verdict.redeemed - verdict.paid
+    later = verdict.size - verdict.anchored
+    return [
         f"log            {verdict.log}: {verdict.size:,} records, root {verdict.root}",
-        f"checkpoints    {verdict.checkpoints:,}, all signed"
+        f"checkpoints    {verdict.checkpoints:,}, all signed by the log's key"
         + (f"; extends the {verdict.seen:,} records seen before" if verdict.seen else ""),
-        f"anchored       {verdict.anchored:,} records by {verdict.anchors:,} reports; "
-        f"{verdict.size - verdict.anchored:,} signed, not anchored yet",
-        f"chain          {verdict.chain_id}, read to block {verdict.block:,} {verdict.block_hash}",
-        f"mints          {verdict.orders:,} orders in {verdict.mints:,} mints, {cnh(verdict.minted)}",
-        f"redemptions    {verdict.redemptions:,}, {cnh(verdict.redeemed)}",
-        f"supply         {cnh(verdict.supply)}",
-        f"reserve        {cnh(verdict.reserve)}, paid {cnh(verdict.paid)}, credited {cnh(verdict.credited)}",
-        f"reports        {verdict.reports:,}, quorum {verdict.quorum}; the oldest that a mint rested on was "
-        f"{verdict.oldest:,} s old; {verdict.uncovered:,} s without a fresh one",
+        f"anchored       {verdict.anchored:,} records by {verdict.anchors:,} reports; {later:,} signed, not anchored",
+        f"chain          {verdict.chain_id}, blocks {verdict.first_block:,} to {verdict.block:,} {verdict.block_hash}",
+        f"mints          {verdict.orders:,} orders in {verdict.mints:,} mints, {cnh(verdict.minted)} CNH",
+        f"redemptions    {verdict.redemptions:,}, {cnh(verdict.redeemed)} CNH",
+        f"supply         {cnh(verdict.supply)} CNH",
+        f"owed           {cnh(owed)} CNH: supply, and redemptions not yet paid",
+        f"reserve        {cnh(verdict.reserve)} CNH: {cnh(verdict.reserve - owed)} more than is owed",
+        f"               {cnh(verdict.paid)} paid, {cnh(verdict.credited)} ever credited",
+        f"reports        {verdict.reports:,}; the last is of {_utc(verdict.as_of)}, {verdict.age:,} s before the last "
+        f"block; mints may rest on it for {verdict.lives:,} s",
+        f"freshness      the oldest report that a mint rested on was {verdict.oldest:,} s old; "
+        f"{verdict.uncovered:,} s without a fresh one since the first mint",
+        f"attestors      quorum {verdict.quorum}; {verdict.changes:,} changes since the deployment; "
+        f"{verdict.contracts:,} signatures by contracts",
         f"powers         {verdict.powers:,} uses since the deployment",
         f"not recorded   {verdict.pending:,} events, too new to be",
+        f"erased         {verdict.erased:,} commitments to personal data",
     ]
-    if verdict.holds:
-        return [*found, f"VERIFIED: all {len(Statement)} statements hold ({seconds:.1f} s)"]
-    return [_false(Untrue(Statement(verdict.statement), verdict.failure))]
+
+
+def unproven(verdict: Verdict, remote: bool) -> list[str]:
+    """What this verdict does not say, whatever else it does."""
+    found = [
+        f"that the money is at the bank: attestors have signed for it (quorum {verdict.quorum}), nobody else",
+        "that the contracts do what their source says: compare their code with the source",
+        f"that the node tells of the chain that others see: compare block {verdict.block:,} elsewhere",
+    ]
+    if verdict.size > verdict.anchored:
+        found.append(f"that the last {verdict.size - verdict.anchored:,} records stay: the log's key alone binds them")
+    if not verdict.seen:
+        found.append(
+            "that you are shown the log that others are shown: keep what was seen with --state, and compare it"
+        )
+    if verdict.pending:
+        found.append(f"that the last {verdict.pending:,} events will be recorded: look again later")
+    if remote:
+        found.append("that the checkpoints that no report anchored were right: a server does not list them")
+    return found
+
+
+def _utc(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def _read_state(path: Path | None) -> Seen | None:
