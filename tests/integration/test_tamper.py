@@ -3,13 +3,16 @@
 The tamperer has the log's own key wherever that helps: the lies are well signed, and still found out.
 """
 
-import json
+import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from issuer import verify
 from issuer.chain.signer import LocalSigner
 from issuer.messages.contracts import TOKEN
 from issuer.messages.report import Report, sign
@@ -71,6 +74,48 @@ def test_tamper_by_deleting_a_bundle(world: World, tmp_path: Path) -> None:
     found(stranger.check(world, log), Statement.RECORDS, "are not in the log")
 
 
+def test_tamper_with_any_byte_of_any_file(world: World, tmp_path: Path) -> None:
+    """Nothing that is published goes unread, not even what only a smaller log needs; nothing breaks the verifier."""
+    log, chance = tmp_path / "log", random.Random(6)  # noqa: S311 - a seed, so that a failure repeats
+    shutil.copytree(world.issuer.home.log, log)
+    files = sorted(path for path in log.rglob("*") if path.is_file())
+    for path in files * 3:
+        content = path.read_bytes()
+        at, bit = chance.randrange(len(content)), 1 << chance.randrange(8)
+        path.write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :])
+        verdict = stranger.check(world, log)
+        assert verdict.statement in (Statement.SIGNED, Statement.RECORDS, Statement.ROOTS), (path, at, verdict.failure)
+        path.write_bytes(content)
+    assert stranger.check(world, log).failure == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("tile/0/000", "hash 7 of tile/0/000 is not that of the records under it"),
+        ("tile/1/000.p/1", "hash 0 of tile/1/000.p/1 is not that of the records under it"),
+    ],
+)
+def test_tamper_with_a_tile(world: World, tmp_path: Path, path: str, what: str) -> None:
+    """Proofs are made from tiles: a wrong hash in one misleads those who ask for no records."""
+    log = rewrite(world, tmp_path, lambda records: records.extend(filler(300)))
+    assert stranger.check(world, log).failure == ""
+    content = (log / path).read_bytes()
+    at = 7 * 32 if len(content) > 32 else 0
+    (log / path).write_bytes(content[:at] + bytes(32) + content[at + 32 :])
+    found(stranger.check(world, log), Statement.ROOTS, what)
+
+
+def test_tamper_by_taking_a_tile_away(world: World, tmp_path: Path) -> None:
+    log = rewrite(world, tmp_path, lambda records: records.extend(filler(300)))
+    (log / "tile/0/000").unlink()
+    found(stranger.check(world, log), Statement.ROOTS, "the log has no file tile/0/000")
+
+
+def filler(count: int) -> list[bytes]:
+    return [stranger.record("lock.cleared", f"lock:{number}", None) for number in range(count)]
+
+
 def test_tamper_with_a_checkpoint(world: World, tmp_path: Path) -> None:
     log = tmp_path / "log"
     shutil.copytree(world.issuer.home.log, log)
@@ -107,7 +152,7 @@ def _swap(records: list[bytes]) -> None:
     records[place - 1], records[place] = records[place], records[place - 1]
 
 
-@pytest.mark.parametrize(
+changes = pytest.mark.parametrize(
     "change",
     [
         lambda records: records.pop(stranger.find(records, "mint.final")),
@@ -117,9 +162,27 @@ def _swap(records: list[bytes]) -> None:
     ],
     ids=["deleted", "edited", "reordered", "inserted"],
 )
+
+
+@changes
 def test_tamper_with_an_anchored_record(world: World, tmp_path: Path, change: Callable[[list[bytes]], object]) -> None:
     log = rewrite(world, tmp_path, change)
     found(stranger.check(world, log), Statement.ANCHORED, "records do not have the root that report")
+
+
+@changes
+def test_tamper_with_a_record_that_was_seen(
+    world: World, tmp_path: Path, change: Callable[[list[bytes]], object]
+) -> None:
+    """Whoever looked before needs neither anchor nor chain: what the log was then is enough."""
+    _, seen = stranger.run(world)
+    longer = [*stranger.bodies(world), *filler(1)]
+    change(longer)
+    source = verify.Source(str(stranger.publish(tmp_path / "log", longer, stranger.signer(world))))
+    latest = source.checkpoint(verify.Key.parse(stranger.vkey(world)))
+    with pytest.raises(verify.Untrue, match="root that this verifier saw at its last run") as told:
+        verify._read_records(source, latest, verify._expected(latest, [], seen, []), lambda _: None)
+    assert told.value.statement == Statement.CONSISTENT
 
 
 def test_tamper_by_cutting_off_the_last_anchored_record(world: World, tmp_path: Path) -> None:
@@ -230,7 +293,7 @@ def reserve_more(world: World, by: int) -> None:
     sign_as_attestors(world, reserve=parse_units("900000") + by, credited=parse_units("1000000") + by)
 
 
-def sign_as_attestors(world: World, **told: int) -> None:
+def sign_as_attestors(world: World, **told: Any) -> None:
     keys = [party._key for party in (world.bank, world.auditor)]
     signers = [key.sign for key in keys if key]
     stranger.forge_report(world, signers, [key.address for key in keys if key], **told)
@@ -239,6 +302,16 @@ def sign_as_attestors(world: World, **told: int) -> None:
 def test_tamper_with_a_forged_report(world: World) -> None:
     reserve_more(world, 0)
     found(stranger.check(world), Statement.REPORTED, "on chain (block")
+
+
+def test_tamper_with_a_report_that_anchors_a_shorter_log(world: World) -> None:
+    """The feed's memory of the last log is changed past its code; the shorter log is a true beginning of it."""
+    feed, size = world.issuer.deployment.feed, stranger.latest_report(world)["logSize"]
+    slot = stranger.find_slot(world, feed, size << 64 | stranger.latest_report(world)["number"])
+    stranger.store(world, feed, slot, stranger.stored(world, feed, slot) - (size << 64))
+    fewer = merkle.root(stranger.bodies(world)[: size - 1])
+    sign_as_attestors(world, log_size=size - 1, log_root="0x" + fewer.hex())
+    found(stranger.check(world), Statement.ANCHORED, f"anchors {size - 1} records, after report")
 
 
 def test_tamper_with_a_report_that_shows_too_little(world: World) -> None:
@@ -346,8 +419,16 @@ def test_tamper_with_another_chain(world: World, anvil: TestChain) -> None:
     found(stranger.check(world, url=anvil.url), Statement.BOUND, "the log is of the chain with genesis")
 
 
+def test_tamper_with_a_chain_that_was_rewritten(world: World) -> None:
+    """Another chain that grew from the same first block: what was final at the last run is not there."""
+    _, seen = stranger.run(world)
+    assert seen is not None
+    other = replace(seen, block_hash="0x" + "ab" * 32)
+    found(stranger.check(world, seen=other), Statement.BOUND, f"block {seen.block} was final with hash 0xabab")
+
+
 def test_tamper_with_another_token(world: World) -> None:
     _, seen = stranger.run(world)
     assert seen is not None
-    other = type(seen)(**{**json.loads(json.dumps(vars(seen))), "token": Holder(9).address.lower()})
+    other = replace(seen, token=Holder(9).address.lower())
     found(stranger.check(world, seen=other), Statement.BOUND, "another one than at the last run")
