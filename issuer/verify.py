@@ -1173,10 +1173,14 @@ def require_attested(node: Node, story: Story, book: Book, chain_id: int) -> int
         digest = report_digest(event.values, story.token, event.address, chain_id)
         signers = set()
         for signature in asked.signatures:
-            signer, by_contract = _signer(node, digest, signature, feed.attestors, event.block)
+            signer, named = recover(digest, signature), "0x" + unhex(signature)[:20].hex()
+            if signer not in feed.attestors and named in feed.attestors:
+                if not accepts(node, named, digest, unhex(signature)[20:], event.block):
+                    what = f"the attestor {named}, a contract, does not stand by its signature of report {number}"
+                    raise Untrue(Statement.ATTESTED, what)
+                signer, contracts = named, contracts + 1
             if signer not in feed.attestors:
                 raise Untrue(Statement.ATTESTED, f"report {number} is signed by {signer}, who was no attestor then")
-            contracts += by_contract
             signers.add(signer)
         if len(signers) < feed.quorum:
             what = f"report {number} has {len(signers)} signatures; the quorum was {feed.quorum}"
@@ -1184,34 +1188,33 @@ def require_attested(node: Node, story: Story, book: Book, chain_id: int) -> int
     return contracts
 
 
-def _signer(node: Node, digest: bytes, signature: str, attestors: set[str], block: int) -> tuple[str, bool]:
-    """Who signed, and whether a contract said so: a key, or the contract whose address stands before its signature."""
-    found, named = recover(digest, signature), "0x" + unhex(signature)[:20].hex()
-    if found not in attestors and named in attestors and accepts(node, named, digest, unhex(signature)[20:], block):
-        return named, True
-    return found, False
-
-
 _IS_VALID = keccak(b"isValidSignature(bytes32,bytes)")[:4]
 
 
 def accepts(node: Node, contract: str, digest: bytes, signature: bytes, block: int) -> bool:
-    """Whether a contract stood by a signature at a block (ERC-1271), or does so now if the node forgot then.
+    """Whether a contract stood by a signature at a block (ERC-1271). Raises Unknown if the node cannot say.
 
-    Raises Unknown if the node can say neither.
+    That it does so now is as good; that it does not says nothing about then.
     """
     padded = signature + bytes(-len(signature) % 32)
     data = _IS_VALID + digest + (64).to_bytes(32) + len(signature).to_bytes(32) + padded
     call = {"to": contract, "data": "0x" + data.hex()}
-    for place in (hex(block), "latest"):
-        try:
-            answer = unhex(node.ask("eth_call", call, place))
-        except Unknown as error:
-            if "revert" in str(error):
-                return False
-            continue
-        return answer[:32] == _IS_VALID.ljust(32, b"\0")
-    raise Unknown(f"the node does not say whether the contract {contract} signed: ask one that keeps old states")
+    try:
+        return _says_yes(node, call, hex(block))
+    except Unknown as error:  # the node has forgotten that block's state
+        if _says_yes(node, call, "latest"):
+            return True
+        what = f"whether the contract {contract} signed in block {block:,} needs a node that keeps old states"
+        raise Unknown(what) from error
+
+
+def _says_yes(node: Node, call: Mapping[str, str], place: str) -> bool:
+    try:
+        return unhex(node.ask("eth_call", call, place))[:32] == _IS_VALID.ljust(32, b"\0")
+    except Unknown as error:
+        if "revert" in str(error):
+            return False
+        raise
 
 
 def report_digest(values: Mapping[str, Any], token: str, feed: str, chain_id: int) -> bytes:

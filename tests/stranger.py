@@ -13,7 +13,7 @@ from issuer.audit.record import canonical
 from issuer.messages import contracts
 from issuer.messages.abi import keccak
 from issuer.messages.contracts import FEED
-from issuer.messages.report import Report, sign
+from issuer.messages.report import Report, digest
 from issuer.money import parse_units
 from issuer.operations import powers, redemptions, reserve
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
@@ -122,12 +122,12 @@ def find(records: Sequence[bytes], action: str) -> int:
 # -- a chain on which somebody did what he must not, or could
 
 
-def send_as(world: World, sender: str, target: str, data: str) -> str:
-    """A transaction by any account, mined and final; its hash. Asserts that it succeeded."""
+def send_as(world: World, sender: str, target: str | None, data: str) -> str:
+    """A transaction by any account, mined and final; its hash. Asserts that it succeeded. No target: a new contract."""
     node = world.chain.node
     world.chain.fund(sender)
     node.call("anvil_impersonateAccount", [sender])
-    sent = node.call("eth_sendTransaction", [{"from": sender, "to": target, "data": data, "gas": hex(1_000_000)}])
+    sent = node.call("eth_sendTransaction", [{"from": sender, "to": target, "data": data, "gas": hex(10_000_000)}])
     world.clock.advance(12)
     world.chain.mine_at(world.clock.now())
     world.chain.finalize()
@@ -158,11 +158,39 @@ def forge_report(
         "log_size": values["logSize"],
     }
     forged = Report(**{**fields, **told})
-    signed = [
-        sign(forged, deployment.chain_id, deployment.feed, address, key).signature
-        for key, address in sorted(zip(signers, addresses, strict=True), key=lambda item: int(item[1], 16))
-    ]
+    hashed = digest(forged, deployment.chain_id, deployment.feed)
+    parties = sorted(zip(signers, addresses, strict=True), key=lambda item: int(item[1], 16))
+    signed = ["0x" + sign(hashed).hex() for sign, _ in parties]
     return send_as(world, deployment.keys["deployer"], deployment.feed, contracts.post_call(forged.message, signed))
+
+
+def tell_report(world: World, sent: str, signatures: Sequence[str]) -> list[bytes]:
+    """The records of the report that the feed holds, as if the issuer had asked for it."""
+    latest = latest_report(world)
+    subject = f"report:{latest['number']}"
+    asked = {"log_root": latest["logRoot"], "log_size": latest["logSize"], "withheld": "0.000000"}
+    return [
+        record("report.requested", subject, asked),
+        record("report.attested", subject, {"signatures": list(signatures)}),
+        record("report.final", subject, None, [sent]),
+    ]
+
+
+def signatures_of(world: World, signers: Sequence[Callable[[bytes], bytes]]) -> list[str]:
+    """Signatures of the report that the feed holds, in this order."""
+    latest, deployment = latest_report(world), world.issuer.deployment
+    held = Report(
+        token=latest["token"],
+        number=latest["number"],
+        reserve=latest["reserve"],
+        paid=latest["paid"],
+        credited=latest["credited"],
+        as_of=latest["asOf"],
+        log_root=latest["logRoot"],
+        log_size=latest["logSize"],
+    )
+    hashed = digest(held, deployment.chain_id, deployment.feed)
+    return ["0x" + sign(hashed).hex() for sign in signers]
 
 
 def store(world: World, address: str, slot: int, value: int) -> None:

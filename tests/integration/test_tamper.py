@@ -15,7 +15,6 @@ import pytest
 from issuer import verify
 from issuer.chain.signer import LocalSigner
 from issuer.messages.contracts import TOKEN
-from issuer.messages.report import Report, sign
 from issuer.money import parse_units
 from issuer.tlog import merkle
 from issuer.verify import Statement, Verdict
@@ -360,25 +359,8 @@ def test_tamper_with_an_attestor_who_was_never_added(world: World, tmp_path: Pat
     stranger.store(world, feed, stranger.map_slot(intruder.address, number), 1)
     signers = [bank.sign, lambda digest: bytes.fromhex(intruder.sign_digest(digest)[2:])]
     sent = stranger.forge_report(world, signers, [bank.address, intruder.address])
-    latest = stranger.latest_report(world)
-    forged = Report(
-        token=world.token,
-        number=latest["number"],
-        **{name: latest[name] for name in ("reserve", "paid", "credited")},
-        as_of=latest["asOf"],
-        log_root=latest["logRoot"],
-        log_size=latest["logSize"],
-    )
-    signatures = [
-        sign(forged, 31337, feed, address, key).signature
-        for key, address in zip(signers, (bank.address, intruder.address), strict=True)
-    ]
-    asked = {"log_root": forged.log_root, "log_size": forged.log_size, "withheld": "0.000000"}
-    told = [
-        stranger.record("report.requested", f"report:{forged.number}", asked),
-        stranger.record("report.attested", f"report:{forged.number}", {"signatures": signatures}),
-        stranger.record("report.final", f"report:{forged.number}", None, [sent]),
-    ]
+    order = sorted(zip(signers, (bank.address, intruder.address), strict=True), key=lambda item: int(item[1], 16))
+    told = stranger.tell_report(world, sent, stranger.signatures_of(world, [key for key, _ in order]))
     log = rewrite(world, tmp_path, lambda records: records.extend(told))
     what = f"is signed by {intruder.address.lower()}, who was no attestor then"
     found(stranger.check(world, log), Statement.ATTESTED, what)
@@ -386,14 +368,9 @@ def test_tamper_with_an_attestor_who_was_never_added(world: World, tmp_path: Pat
 
 def test_tamper_with_a_report_whose_signatures_are_not_recorded(world: World, tmp_path: Path) -> None:
     sign_as_attestors(world)
-    latest = stranger.latest_report(world)
-    asked = {"log_root": latest["logRoot"], "log_size": latest["logSize"], "withheld": "0.000000"}
-    told = [
-        stranger.record("report.requested", f"report:{latest['number']}", asked),
-        stranger.record("report.final", f"report:{latest['number']}", None, ["0x11"]),
-    ]
+    told = stranger.tell_report(world, "0x11", [])
     log = rewrite(world, tmp_path, lambda records: records.extend(told))
-    what = f"report {latest['number']} has 0 signatures; the quorum was 2"
+    what = f"report {stranger.latest_report(world)['number']} has 0 signatures; the quorum was 2"
     found(stranger.check(world, log), Statement.ATTESTED, what)
 
 
