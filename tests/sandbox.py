@@ -99,7 +99,7 @@ class Sandbox:
             if unit.connection.execute(select(tables.log_tree)).first() is None:
                 tree = insert(tables.log_tree).values(only=1, size=0, frontier=b"", published=2**40)
                 unit.connection.execute(tree)
-            return intents.emit(unit, Door.CHAIN, kind, f"{kind}:test", payload, record_id)
+            return intents.emit(unit, Door.CHAIN, kind, f"{kind}:{record_id}", payload, record_id)
 
     def take(self) -> list[Fact]:
         """Take the new facts, in order, closing the intents whose nonce is final."""

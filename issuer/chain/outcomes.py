@@ -138,7 +138,8 @@ class Outcomes:
         news = News(key=f"halted:{key.address}:{key.next_nonce}", kind="halted", payload=payload)
         with self._store.unit("halt a key") as unit:
             # What another process of ours signed meanwhile was counted here before the chain could count it.
-            if transactions.key(unit.connection, key.role) != key:
+            found = transactions.key(unit.connection, key.role)
+            if found is None or found.next_nonce != key.next_nonce:
                 return 0
             transactions.halt(unit, key.address, reason)
             facts.bring(unit, Door.CHAIN, [news])

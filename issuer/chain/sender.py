@@ -6,8 +6,12 @@
 - The nonce is a row, taken in the database transaction that stores the bytes; only then are they sent.
 - Stored bytes are sent in every step until their nonce is final. No answer to that changes anything.
 - A transaction that waits too long is signed again at its nonce with higher fees, up to a cap, then reported.
+- One process sends with a key; the others stand by, and the next takes over when it falls silent.
 """
 
+import os
+import secrets
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +36,9 @@ from issuer.store.unit import Store
 CANCEL_GAS = 21_000
 """A bare transfer."""
 
+_RUN = secrets.token_hex(4)
+"""Tells this run of the program from a later one that is given the same process number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -48,6 +55,7 @@ class Ground:
     """What a key's next transaction stands on."""
 
     key: Key
+    term: int  # in which this process holds the key
     head: Block
     waiting: tuple[Sent, ...]  # of this key, not in the head's chain yet, by nonce
     fees: Fees
@@ -80,6 +88,12 @@ class Sender:
         self._deployment = deployment
         self._clock = clock
         self._limits = limits or Limits()
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{_RUN}"
+
+    @property
+    def in_flight(self) -> int:
+        """How many transactions of one key may wait to be mined."""
+        return self._limits.in_flight
 
     def send(self) -> int:
         """Sign and send what is due, and send again what waits; how many things were newly done.
@@ -104,7 +118,9 @@ class Sender:
             raise Refused("replacing it needs a fee above the cap", "Raise the cap, or wait for lower fees.")
         fields = _fields(self._deployment.chain_id, sent.nonce, sent.signer, "0x", CANCEL_GAS, offered)
         signed = self._signers.signer(sent.role).sign_transaction(fields)
-        self._add(sent, signed, cancels=True)
+        with self._store.unit("store a cancellation") as unit:
+            transactions.seize(unit, sent.signer, self._name)
+            transactions.add(unit, sent.id, decode(signed.raw), signed.raw, cancels=True)
         rpc.broadcast(self._node, signed.raw)
         return signed.hash
 
@@ -117,16 +133,31 @@ class Sender:
             ground = self._ground(job)
             if ground is None or len(ground.waiting) >= self._limits.in_flight:
                 break
-            draft = self._draft(ground, intent)
-            if draft is not None and not self._affords(ground, draft):
+            try:
+                draft = self._draft(ground, intent)
+                if draft is not None and not self._affords(ground, draft):
+                    break
+                if draft is not None:
+                    self._take(ground, draft)
+            except Conflict:
                 break
             done += 1
-            if draft is not None and not self._take(ground, draft):
-                break
         return done
 
+    def _hold(self, address: str) -> int | None:
+        """The term in which this process sends with a key, or None while another one does."""
+        with self._store.read() as connection:
+            held = transactions.term(connection, address, self._name)
+        if held is None:
+            with self._store.unit("hold a key") as unit:
+                held = transactions.hold(unit, address, self._name)
+        return held
+
     def _ground(self, job: Job) -> Ground | None:
-        """Where a key stands; None while it is halted or counts other than the chain."""
+        """Where a key stands; None while another process holds it, it is halted, or counts other than the chain."""
+        term = self._hold(self._key(job).address)
+        if term is None:
+            return None
         key = self._key(job)
         head = rpc.head(self._node)
         mined = rpc.nonce(self._node, key.address, head.number)
@@ -136,7 +167,7 @@ class Sender:
         if len(waiting) != key.next_nonce - mined:
             return None  # nonces that are free on chain and used here: an outcome is still to be told
         balance = rpc.balance(self._node, key.address, head.number)
-        return Ground(key=key, head=head, waiting=waiting, fees=self._suggest(), balance=balance)
+        return Ground(key=key, term=term, head=head, waiting=waiting, fees=self._suggest(), balance=balance)
 
     def _key(self, job: Job) -> Key:
         with self._store.read() as connection:
@@ -157,12 +188,12 @@ class Sender:
             first = self._next_number(ground) if intent.kind == "mint" else 0
             target, data = calls.encode(self._deployment, intent, first=first)
         except InvalidInput as error:
-            self._refuse(intent, "InvalidInput", [error.what])
+            self._refuse(ground, intent, "InvalidInput", [error.what])
             return None
         result = self._simulate(ground, Call(sender=ground.key.address, target=target, data=data))
         if not result.succeeded:
             error_name, arguments = contracts.decode_error(result.data)
-            self._refuse(intent, error_name, list(arguments.values()))
+            self._refuse(ground, intent, error_name, list(arguments.values()))
             return None
         # Gas that was refunded in the simulation is needed first; what is not used is not paid for.
         return Draft(intent=intent, target=target, data=data, gas=result.gas_used * 3 // 2 + 30_000)
@@ -183,11 +214,12 @@ class Sender:
         ]
         return rpc.simulate(self._node, [*before, call], ground.head.number)[-1]
 
-    def _refuse(self, intent: Intent, error: str, arguments: Sequence[object]) -> None:
+    def _refuse(self, ground: Ground, intent: Intent, error: str, arguments: Sequence[object]) -> None:
         told = {"intent_id": intent.id, "kind": intent.kind, "subject": intent.subject, "error": error}
         key = f"refused:{intent.id}:{self._clock.now()}"
         news = News(key=key, kind="refused", payload=told | {"arguments": list(arguments)})
         with self._store.unit("tell a refusal") as unit:
+            transactions.require(unit, ground.key.address, ground.term)
             if intents.move(unit, intent.id, IntentState.OPEN, IntentState.BOUND):
                 facts.bring(unit, Door.CHAIN, [news])
 
@@ -201,19 +233,15 @@ class Sender:
         self._alarm("low-gas", f"{ground.key.address}:{ground.key.next_nonce}", payload)
         return False
 
-    def _take(self, ground: Ground, draft: Draft) -> bool:
-        """Sign, compare, store, and only then send; False if another process was faster."""
+    def _take(self, ground: Ground, draft: Draft) -> None:
+        """Sign, compare, store, and only then send. Raises Conflict if another process was faster."""
         chain_id, key = self._deployment.chain_id, ground.key
         fields = _fields(chain_id, key.next_nonce, draft.target, draft.data, draft.gas, ground.fees)
         signed = self._signers.signer(key.role).sign_transaction(fields)
         found = self._compare(signed, draft.intent, nonce=key.next_nonce, sender=key.address)
-        try:
-            with self._store.unit("store signed bytes") as unit:
-                transactions.store(unit, draft.intent, found, signed.raw)
-        except Conflict:
-            return False
+        with self._store.unit("store signed bytes") as unit:
+            transactions.store(unit, draft.intent, found, signed.raw, ground.term)
         rpc.broadcast(self._node, signed.raw)
-        return True
 
     def _compare(self, signed: Signed, intent: Intent, *, nonce: int, sender: str) -> Transaction:
         """The transaction as its bytes say it. Raises BrokenInvariant if they say other than the intent (R-40)."""
@@ -228,17 +256,20 @@ class Sender:
 
     def _repeat(self) -> int:
         """Send stored bytes that are not seen mined, with a higher fee if their time is over; how many fees rose."""
-        raised = 0
-        for sent in self._live():
-            if sent.mined_block is not None:
-                continue
-            if self._clock.now() - sent.newest.at >= self._limits.bump_after:
-                raised += self._bump(sent)
-            else:
-                rpc.broadcast(self._node, sent.newest.raw)
-        return raised
+        waiting = [sent for sent in self._live() if sent.mined_block is None]
+        terms = {address: self._hold(address) for address in {sent.signer: None for sent in waiting}}
+        return sum(self._send_again(sent, term) for sent in waiting if (term := terms[sent.signer]) is not None)
 
-    def _bump(self, sent: Sent) -> int:
+    def _send_again(self, sent: Sent, term: int) -> int:
+        if self._clock.now() - sent.newest.at < self._limits.bump_after:
+            rpc.broadcast(self._node, sent.newest.raw)
+            return 0
+        try:
+            return self._bump(sent, term)
+        except Conflict:
+            return 0
+
+    def _bump(self, sent: Sent, term: int) -> int:
         """Sign the same call at the same nonce for more; past the cap, keep the offer and raise an alarm."""
         offered = self._offered(sent).bumped(self._suggest())
         if offered.max_fee > self._limits.max_fee:
@@ -249,16 +280,14 @@ class Sender:
         form = decode(sent.newest.raw)
         fields = _fields(form.chain_id, form.nonce, form.target, form.data, form.gas, offered)
         signed = self._signers.signer(sent.role).sign_transaction(fields)
-        self._add(sent, signed, cancels=sent.newest.cancels)
+        with self._store.unit("store raised bytes") as unit:
+            transactions.require(unit, sent.signer, term)
+            transactions.add(unit, sent.id, decode(signed.raw), signed.raw, cancels=sent.newest.cancels)
         rpc.broadcast(self._node, signed.raw)
         return 1
 
     def _offered(self, sent: Sent) -> Fees:
         return Fees(max_fee=sent.newest.max_fee, priority_fee=sent.newest.priority_fee)
-
-    def _add(self, sent: Sent, signed: Signed, *, cancels: bool) -> None:
-        with self._store.unit("store raised bytes") as unit:
-            transactions.add(unit, sent.id, decode(signed.raw), signed.raw, cancels=cancels)
 
     def _alarm(self, kind: str, subject: str, payload: dict[str, object]) -> None:
         period = self._clock.now() // self._limits.alarm_every

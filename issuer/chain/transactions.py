@@ -2,11 +2,28 @@
 
 The nonce is taken in the database transaction that stores the signed bytes; only then are they sent, and they are sent
 again until that nonce is final.
+
+One process at a time sends with a key, in its own term. A process with an old term cannot write: every write of the
+sender names its term (a fencing token), and so it does not matter how long a process believes that it holds the key.
+The lease says only when another one takes over from a process that is silent.
 """
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from issuer.errors import Conflict
 from issuer.messages.transactions import Transaction
@@ -17,6 +34,28 @@ from issuer.store.states import IntentState, TransactionState
 from issuer.store.tables import attempt, cursor, intent, signer, transaction
 from issuer.store.unit import Unit
 
+LEASE = 10
+"""Seconds for which a silent process keeps a key."""
+
+_NOW = cast(func.extract("epoch", func.clock_timestamp()), BigInteger)
+"""PostgreSQL's own clock: those of its clients may differ."""
+
+_KEYS = select(signer).order_by(signer.c.role)
+_FINAL = select(cursor.c.number)
+_LIVE = (
+    select(transaction, intent.c.kind, intent.c.subject, signer.c.role)
+    .join(intent, intent.c.id == transaction.c.intent_id)
+    .join(signer, signer.c.address == transaction.c.signer)
+    .where(transaction.c.state == TransactionState.SIGNED)
+    .order_by(transaction.c.signer, transaction.c.nonce)
+)
+_ATTEMPTS = (
+    select(attempt)
+    .where(attempt.c.transaction_id.in_(bindparam("ids", expanding=True)))
+    # Each form has a higher fee than the one before.
+    .order_by(attempt.c.max_fee, attempt.c.hash)
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
@@ -26,6 +65,8 @@ class Key:
     role: str
     next_nonce: int
     halted: str | None
+    holder: str
+    term: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +105,17 @@ class Sent:
 
 
 def keys(connection: Connection) -> list[Key]:
-    rows = connection.execute(select(signer).order_by(signer.c.role)).all()
-    return [Key(address=row.address, role=row.role, next_nonce=row.next_nonce, halted=row.halted) for row in rows]
+    return [
+        Key(
+            address=row.address,
+            role=row.role,
+            next_nonce=row.next_nonce,
+            halted=row.halted,
+            holder=row.holder,
+            term=row.term,
+        )
+        for row in connection.execute(_KEYS)
+    ]
 
 
 def key(connection: Connection, role: str) -> Key | None:
@@ -74,8 +124,40 @@ def key(connection: Connection, role: str) -> Key | None:
 
 def register(unit: Unit, *, address: str, role: str, nonce: int) -> None:
     """Begin counting a key's nonces, unless it is counted already."""
-    values = {"address": address, "role": role, "next_nonce": nonce, "halted": None}
+    values = {"address": address, "role": role, "next_nonce": nonce, "term": 0, "holder": "", "lease": 0}
     unit.connection.execute(insert_new(unit.connection, signer).values(**values))
+
+
+def term(connection: Connection, address: str, holder: str) -> int | None:
+    """The term in which a process holds a key, if it has half of its lease left at least."""
+    mine = select(signer.c.term).where(signer.c.address == address, signer.c.holder == holder)
+    if connection.dialect.name == "postgresql":
+        mine = mine.where(signer.c.lease > _NOW + LEASE // 2)
+    return connection.execute(mine).scalar()
+
+
+def hold(unit: Unit, address: str, holder: str) -> int | None:
+    """Take a key over, or keep it for another lease; the term, or None while another process holds it.
+
+    SQLite serves one machine, and every process there takes over from the one before it at once.
+    """
+    shared = unit.connection.dialect.name == "postgresql"
+    free = or_(signer.c.holder == holder, signer.c.lease < _NOW) if shared else true()
+    return _take_over(unit, address, holder, free, _NOW + LEASE if shared else 0)
+
+
+def seize(unit: Unit, address: str, holder: str) -> int:
+    """Take a key over from whoever holds it, for this one write: who held it takes it back."""
+    taken = _take_over(unit, address, holder, true(), 0)
+    assert taken is not None  # noqa: S101 - whatever waits was signed with a registered key
+    return taken
+
+
+def require(unit: Unit, address: str, term: int) -> None:
+    """Hold on to a key until the unit ends. Raises Conflict, which must undo the unit, in an old term."""
+    same = update(signer).where(signer.c.address == address, signer.c.term == term).values(term=term)
+    if unit.connection.execute(same).rowcount != 1:
+        raise Conflict(f"another process sends with {address} now")
 
 
 def halt(unit: Unit, address: str, reason: str) -> None:
@@ -91,19 +173,19 @@ def resume(unit: Unit, *, address: str, nonce: int) -> None:
     unit.connection.execute(update(signer).where(signer.c.address == address).values(**values))
 
 
-def store(unit: Unit, found: Intent, signed: Transaction, raw: str) -> None:
+def store(unit: Unit, found: Intent, signed: Transaction, raw: str, term: int) -> None:
     """Bind the intent, take the nonce and keep the signed bytes.
 
-    Raises Conflict, which must undo the unit, if another process has bound the intent or taken the nonce, or the key
-    was halted meanwhile.
+    Raises Conflict, which must undo the unit, in an old term, if another process has bound the intent or taken the
+    nonce, or if the key was halted meanwhile.
     """
+    require(unit, signed.sender, term)
     if not intents.move(unit, found.id, IntentState.OPEN, IntentState.BOUND):
         raise Conflict(f"intent {found.id} is bound already")
     free = (signer.c.address == signed.sender, signer.c.next_nonce == signed.nonce, signer.c.halted.is_(None))
     taken = update(signer).where(*free).values(next_nonce=signed.nonce + 1)
     if unit.connection.execute(taken).rowcount != 1:
         raise Conflict(f"nonce {signed.nonce} of {signed.sender} is taken already")
-    final = unit.connection.execute(select(cursor.c.number)).scalar() or 0
     values = {
         "signer": signed.sender,
         "nonce": signed.nonce,
@@ -112,7 +194,7 @@ def store(unit: Unit, found: Intent, signed: Transaction, raw: str) -> None:
         "data": signed.data,
         "gas": signed.gas,
         "state": TransactionState.SIGNED,
-        "after_block": final,
+        "after_block": final_block(unit.connection),
         "at": unit.now,
     }
     row_id = unit.connection.execute(insert(transaction).values(**values).returning(transaction.c.id)).scalar_one()
@@ -133,16 +215,14 @@ def add(unit: Unit, transaction_id: int, signed: Transaction, raw: str, *, cance
     unit.connection.execute(insert(attempt).values(**values))
 
 
+def final_block(connection: Connection) -> int:
+    """The last block whose events are facts."""
+    return connection.execute(_FINAL).scalar() or 0
+
+
 def live(connection: Connection) -> list[Sent]:
     """Every transaction whose nonce is not final, by key and nonce."""
-    statement = (
-        select(transaction, intent.c.kind, intent.c.subject, signer.c.role)
-        .join(intent, intent.c.id == transaction.c.intent_id)
-        .join(signer, signer.c.address == transaction.c.signer)
-        .where(transaction.c.state == TransactionState.SIGNED)
-        .order_by(transaction.c.signer, transaction.c.nonce)
-    )
-    rows = connection.execute(statement).all()
+    rows = connection.execute(_LIVE).all()
     forms = _attempts(connection, [row.id for row in rows])
     return [
         Sent(
@@ -164,11 +244,18 @@ def live(connection: Connection) -> list[Sent]:
     ]
 
 
+def _take_over(
+    unit: Unit, address: str, holder: str, free: ColumnElement[bool], lease: ColumnElement[int] | int
+) -> int | None:
+    following = case((signer.c.holder == holder, signer.c.term), else_=signer.c.term + 1)
+    statement = update(signer).where(signer.c.address == address, free)
+    taken = statement.values(term=following, holder=holder, lease=lease).returning(signer.c.term)
+    return unit.connection.execute(taken).scalar()
+
+
 def _attempts(connection: Connection, ids: list[int]) -> dict[int, list[Attempt]]:
     found: dict[int, list[Attempt]] = {row_id: [] for row_id in ids}
-    # Each form has a higher fee than the one before.
-    statement = select(attempt).where(attempt.c.transaction_id.in_(ids)).order_by(attempt.c.max_fee, attempt.c.hash)
-    for row in connection.execute(statement):
+    for row in connection.execute(_ATTEMPTS, {"ids": ids}) if ids else ():
         found[row.transaction_id].append(
             Attempt(
                 hash=row.hash,

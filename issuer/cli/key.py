@@ -28,7 +28,7 @@ def key() -> None:
 @key.command(name="list")
 @answers
 def list_(session: Session) -> None:
-    """List the keys: their addresses, how many transactions each has signed, and why one is halted."""
+    """List the keys: addresses, how many transactions each has signed, the process that sends with it, why it halted."""
     issuer = session.issuer
     with issuer.store.read() as connection:
         known = {item.role: item for item in transactions.keys(connection)}
@@ -37,11 +37,12 @@ def list_(session: Session) -> None:
             "job": job,
             "address": address,
             "next_nonce": known[job].next_nonce if job in known else None,
+            "holder": known[job].holder if job in known else None,
             "halted": known[job].halted if job in known else None,
         }
         for job, address in issuer.addresses.addresses().items()
     ]
-    answer.rows(found, ("job", "address", "next_nonce", "halted"), empty="", as_json=session.as_json)
+    answer.rows(found, ("job", "address", "next_nonce", "holder", "halted"), empty="", as_json=session.as_json)
 
 
 @key.command()

@@ -73,6 +73,8 @@ intent = Table(
     Column("at", BigInteger, nullable=False),
 )
 Index("intent_waiting_idx", intent.c.door, intent.c.id, **only_where("state = 'open'"))
+# One live mint for one batch: the second is refused by the database itself.
+Index("intent_mint_key", intent.c.subject, unique=True, **only_where("kind = 'mint' AND state <> 'void'"))
 
 fact = Table(
     "fact",
@@ -379,6 +381,9 @@ signer = Table(
     Column("role", Text, nullable=False, unique=True),  # the key's one job
     Column("next_nonce", BigInteger, nullable=False),
     Column("halted", Text),  # why it stopped sending, until an operator resumes it
+    Column("term", BigInteger, nullable=False),  # one more with each process that takes the key over
+    Column("holder", Text, nullable=False),  # the process that sends with it in this term; empty before the first
+    Column("lease", BigInteger, nullable=False),  # until when, by the database's clock, no other takes it over
 )
 
 transaction = Table(

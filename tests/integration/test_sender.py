@@ -18,8 +18,9 @@ from issuer.messages import contracts
 from issuer.messages.transactions import decode
 from issuer.store import intents, tables
 from issuer.store.facts import Fact
-from issuer.store.states import Door, IntentState
+from issuer.store.states import Door, IntentState, Outcome
 from tests import proxy
+from tests.clock import ManualClock
 from tests.sandbox import CNH, Sandbox
 
 REFERENCE = "0x" + "ab" * 32
@@ -508,9 +509,79 @@ def test_one_nonce_and_one_intent_are_taken_once(sandbox: Sandbox, alice: str) -
         first, second = intents.get(connection, 1), intents.get(connection, other)
     for intent in (first, second):
         with pytest.raises(Conflict), sandbox.store.unit("too late") as unit:
-            transactions.store(unit, intent, decode(form.raw), form.raw)
+            transactions.store(unit, intent, decode(form.raw), form.raw, term=1)
     assert sandbox.state(other) == IntentState.OPEN
     assert len(sandbox.rows(tables.transaction)) == 1
+
+
+def another(sandbox: Sandbox) -> Sender:
+    """The sender of another process."""
+    sender = sandbox.sender
+    sender._name = "another"
+    return sender
+
+
+def lapse(sandbox: Sandbox) -> None:
+    """A lease's time is over."""
+    with sandbox.store.unit("time passes") as unit:
+        unit.connection.execute(update(tables.signer).values(lease=0))
+
+
+@pytest.mark.parametrize("sandbox", ["postgresql"], indirect=True)
+def test_one_process_sends_and_the_next_takes_over_when_it_is_silent(sandbox: Sandbox, alice: str) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    following = sandbox.emit("unverify", accounts=[alice])
+    assert another(sandbox).send() == 0
+    assert sandbox.state(following) == IntentState.OPEN
+    lapse(sandbox)
+    assert another(sandbox).send() == 1
+    assert sandbox.state(following) == IntentState.BOUND
+    sandbox.settle()
+    assert [row.outcome for row in sandbox.rows(tables.transaction)] == [Outcome.DONE, Outcome.DONE]
+
+
+@BOTH
+@pytest.mark.parametrize("act", ["sign", "refuse", "raise"])
+def test_a_process_with_an_old_term_cannot_write(sandbox: Sandbox, alice: str, act: str, clock: ManualClock) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    old = sandbox.sender
+    old.send()
+    following = sandbox.emit("unverify", accounts=[alice])
+    (waiting,) = old._live()
+    ground = old._ground(Job.REGISTRAR)
+    assert ground is not None
+    with sandbox.store.read() as connection:
+        intent = intents.get(connection, following)
+    draft = old._draft(ground, intent)
+    assert draft is not None
+    clock.advance(60)
+    lapse(sandbox)
+    assert another(sandbox)._hold(waiting.signer) == ground.term + 1
+    before = sandbox.rows(tables.attempt)
+    acts: dict[str, Callable[[], object]] = {
+        "sign": lambda: old._take(ground, draft),
+        "refuse": lambda: old._refuse(ground, intent, "AccountFrozen", []),
+        "raise": lambda: old._bump(waiting, ground.term),
+    }
+    with pytest.raises(Conflict):
+        acts[act]()
+    assert (sandbox.state(following), sandbox.rows(tables.attempt)) == (IntentState.OPEN, before)
+    assert sandbox.told("refused") == []
+
+
+@pytest.mark.parametrize("sandbox", ["postgresql"], indirect=True)
+def test_a_cancellation_is_not_overtaken_by_the_service_that_holds_the_key(sandbox: Sandbox, alice: str) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    service = sandbox.sender
+    service.send()
+    (waiting,), ground = service._live(), service._ground(Job.REGISTRAR)
+    assert ground is not None
+    hash_ = another(sandbox).cancel(waiting.id)
+    with pytest.raises(Conflict):
+        service._bump(waiting, ground.term)
+    (sent,) = of(sandbox.settle(), "sent")
+    assert (sent["outcome"], sent["transaction"]) == ("cancelled", hash_)
 
 
 class Crooked:

@@ -21,7 +21,7 @@ from issuer.operations import deposits, mints, redemptions
 from issuer.service import Service
 from issuer.store import facts, tables, turn
 from issuer.store.facts import News
-from issuer.store.states import Door, OrderState, PayoutKind, ReportState
+from issuer.store.states import Door, OrderState, PayoutKind, PayoutState, ReportState
 from issuer.store.unit import Store
 from tests.bank_folder import signer
 from tests.clock import START
@@ -65,7 +65,8 @@ def workers(desk: Desk, log: Path) -> Iterator[Callable[[], None]]:
         integrator = Integrator(store, LogFolder(log, key.verifier), key)
         service = Service(store=store, policy=desk.policy, integrator=integrator, sources=(), senders=())
         while not ended.is_set():
-            service.step()
+            if not service.step():
+                ended.wait(0.02)
 
     with ExitStack() as stack, ThreadPoolExecutor(WORKERS) as pool:
         stores = [Store(desk.store.url, desk.store._clock) for _ in range(WORKERS)]
@@ -184,7 +185,8 @@ def test_many_workers_do_what_one_would(desk: Desk, tmp_path: Path) -> None:
         for _ in range(2000):
             world.turn()
             check()
-            if world.minted == ORDERS and all(found.state == "paid" for found in desk.payouts(PayoutKind.REDEEM)):
+            paid = [found for found in desk.payouts(PayoutKind.REDEEM) if found.state is PayoutState.PAID]
+            if world.minted == ORDERS and len(paid) == len(world.seen):
                 break
     payouts = {kind: desk.payouts(kind) for kind in PayoutKind}
     assert len(payouts[PayoutKind.MINT]) == len(world.seen), "one transfer and one mint for each batch"

@@ -243,6 +243,9 @@ def upgrade() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("next_nonce", sa.BigInteger(), nullable=False),
         sa.Column("halted", sa.Text(), nullable=True),
+        sa.Column("term", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("lease", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("address", name=op.f("signer_pk")),
         sa.UniqueConstraint("role", name=op.f("signer_role_key")),
     )
@@ -276,6 +279,14 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["record_id"], ["audit_record.id"], name=op.f("intent_record_id_fk")),
         sa.PrimaryKeyConstraint("id", name=op.f("intent_pk")),
+    )
+    op.create_index(
+        "intent_mint_key",
+        "intent",
+        ["subject"],
+        unique=True,
+        sqlite_where=sa.text("kind = 'mint' AND state <> 'void'"),
+        postgresql_where=sa.text("kind = 'mint' AND state <> 'void'"),
     )
     op.create_index(
         "intent_waiting_idx",
