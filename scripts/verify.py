@@ -1,4 +1,4 @@
-"""The long proofs of the contracts, one after the other: static analysis, symbolic proofs, invariants, mutants.
+"""The long proofs of the contracts, one after the other: analysis, symbolic proofs, tests, invariants, mutants.
 
 slither and halmos run in environments of their own (.venv-slither, .venv-halmos), since what they depend on is older
 than what the issuer depends on. Nothing is fetched: they use the pinned forge and the compiler of scripts/solc.
@@ -13,12 +13,14 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from issuer.chain.compiler import CHECKOUT
+from issuer.chain.compiler import CHECKOUT, compile_contracts
 from scripts import mutate
+from scripts.forge import Failed, Forge
 
 ANSWERS = CHECKOUT / "docs" / "slither.toml"
 NODE_BIN = CHECKOUT / "node_modules" / ".bin"
 CALLS = 500_000
+FUZZ_RUNS = 10_000
 DEPTH = 1_000
 MUTANTS = 12
 
@@ -106,16 +108,34 @@ def halmos() -> str:
 # forge
 
 
+def tests() -> str:
+    """The Solidity tests pass on the deployed bytes. Raises Disproved."""
+    result = _deployed().test("--no-match-path", "contracts/test/invariant/*", FOUNDRY_FUZZ_RUNS=str(FUZZ_RUNS))
+    if result.failed or result.skipped or not result.passed:
+        raise Disproved(result.said)
+    return f"{result.passed} pass, those with random input {FUZZ_RUNS:,} times"
+
+
 def invariants() -> str:
-    """The invariants hold over many calls. Raises Disproved."""
-    test = ["forge", "test", "--match-path", "contracts/test/invariant/*", "-vv"]
-    runs = str(-(-CALLS // DEPTH))
-    said = run(test, FOUNDRY_INVARIANT_RUNS=runs, FOUNDRY_INVARIANT_DEPTH=str(DEPTH))
-    totals = re.search(r"(\d+) tests passed, (\d+) failed, (\d+) skipped", said)
-    calls = [int(number) for number in re.findall(r"calls: (\d+)", said)]
-    if totals is None or totals[2] != "0" or not calls or min(calls) < CALLS:
-        raise Disproved(said)
+    """The invariants hold over many calls, and every act succeeds in each run. Raises Disproved."""
+    result = _deployed().test(
+        "--match-path",
+        "contracts/test/invariant/*",
+        FOUNDRY_INVARIANT_RUNS=str(-(-CALLS // DEPTH)),
+        FOUNDRY_INVARIANT_DEPTH=str(DEPTH),
+    )
+    calls = [int(number) for number in re.findall(r"calls: (\d+)", result.said)]
+    if result.failed or result.skipped or not calls or min(calls) < CALLS:
+        raise Disproved(result.said)
     return f"{sum(calls):,} calls"
+
+
+def _deployed() -> Forge:
+    """The tests, on the deployed bytes."""
+    forge = Forge()
+    forge.build()
+    forge.put({name: contract.creation_code.hex() for name, contract in compile_contracts().contracts.items()})
+    return forge
 
 
 def mutants() -> str:
@@ -128,10 +148,10 @@ def mutants() -> str:
 
 def main() -> int:
     failed = False
-    for proof in (slither, halmos, invariants, mutants):
+    for proof in (slither, halmos, tests, invariants, mutants):
         try:
             print(f"{proof.__name__}: {proof()}", flush=True)
-        except Disproved as error:
+        except (Disproved, Failed) as error:
             failed = True
             print(f"{proof.__name__}: FAILED\n{error}", file=sys.stderr, flush=True)
     return int(failed)

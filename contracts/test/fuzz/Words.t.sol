@@ -176,10 +176,14 @@ contract WordsTest {
         uint256 taken = value % (level + 1);
         _same(word.taken(taken), level - taken, b.capacity, b.refill, b.version);
         _same(word.filled(), b.capacity, b.capacity, b.refill, b.version);
-        uint256 kept = level < capacity ? level : capacity;
-        _same(word.changed(capacity, refill), kept, capacity, capacity == 0 ? 0 : refill, b.version + 1);
         // The settled time is kept: nothing refills twice.
         vm.assertEq(word.taken(taken).settled(time + elapsed).level(), level - taken);
+        _sameChanged(word, level, capacity, refill, b.version);
+    }
+
+    function _sameChanged(BucketWord word, uint256 level, uint64 capacity, uint64 refill, uint24 version) private pure {
+        uint256 kept = level < capacity ? level : capacity;
+        _same(word.changed(capacity, refill), kept, capacity, capacity == 0 ? 0 : refill, version + 1);
     }
 
     function _same(BucketWord word, uint256 level, uint256 capacity, uint256 refill, uint256 version) private pure {

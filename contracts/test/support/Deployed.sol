@@ -11,6 +11,7 @@ import {IBootstrap} from "../../interfaces/IBootstrap.sol";
 import {IMinter} from "../../interfaces/IMinter.sol";
 import {IReserveFeed} from "../../interfaces/IReserveFeed.sol";
 import {Order} from "../../types/Order.sol";
+import {create} from "./Code.sol";
 import {RolesTable} from "./RolesTable.sol";
 import {Vm, vm} from "./Vm.sol";
 
@@ -65,11 +66,11 @@ abstract contract Deployed {
             (attestorKeys[0], attestorKeys[1]) = (attestorKeys[1], attestorKeys[0]);
         }
         table = new RolesTable();
-        bootstrap = new Bootstrap(deployer, admin);
-        authority = new Authority(address(bootstrap), table.conflicts());
-        feed = new ReserveFeed(authority, ATTESTOR, DELAY);
-        token = new OffshoreYuan(authority, address(feed), DELAY);
-        minter = new Minter(authority, token, MINTING_KEY, DELAY);
+        bootstrap = Bootstrap(create("Bootstrap", abi.encode(deployer, admin)));
+        authority = Authority(create("Authority", abi.encode(address(bootstrap), table.conflicts())));
+        feed = ReserveFeed(create("ReserveFeed", abi.encode(authority, ATTESTOR, DELAY)));
+        token = OffshoreYuan(create("OffshoreYuan", abi.encode(authority, address(feed), DELAY)));
+        minter = Minter(create("Minter", abi.encode(authority, token, MINTING_KEY, DELAY)));
         IBootstrap.Wiring memory plan = wiring();
         vm.prank(deployer);
         bootstrap.run(plan);

@@ -9,10 +9,20 @@ contract RolesTable {
     uint256 public constant ROLES = 8;
 
     string private _text = vm.readFile("contracts/roles.toml");
+    /// @dev Read once: each look into the text costs a reading of all of it.
+    mapping(bytes32 name => uint64 id) private _ids;
+
+    constructor() {
+        for (uint64 i = 0; i < ROLES; ++i) {
+            // From 1, so that 0 is an unknown name.
+            _ids[keccak256(bytes(_ofRole(i, "name")))] = i + 1;
+        }
+    }
 
     function conflicts() external view returns (uint256[] memory sets) {
         sets = new uint256[](ROLES);
-        for (uint256 i = 0; i < conflictCount(); ++i) {
+        uint256 count = conflictCount();
+        for (uint256 i = 0; i < count; ++i) {
             (uint64 left, uint64 right) = conflict(i);
             sets[left] |= 1 << right;
             sets[right] |= 1 << left;
@@ -79,9 +89,8 @@ contract RolesTable {
     }
 
     function _roleOf(string memory name) private view returns (bool isRole, uint64 role) {
-        for (uint64 i = 0; i < ROLES; ++i) {
-            if (_same(_ofRole(i, "name"), name)) return (true, i);
-        }
+        uint64 id = _ids[keccak256(bytes(name))];
+        return id == 0 ? (false, 0) : (true, id - 1);
     }
 
     function _ofRole(uint256 id, string memory property) private view returns (string memory) {

@@ -30,6 +30,7 @@ interface Vm {
     function expectPartialRevert(bytes4 selector) external;
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata revertData) external;
+    function getCode(string calldata artifact) external view returns (bytes memory);
     function getRecordedLogs() external returns (Log[] memory);
     function keyExistsToml(string calldata toml, string calldata key) external view returns (bool);
     function parseTomlKeys(string calldata toml, string calldata key) external pure returns (string[] memory);

@@ -6,6 +6,7 @@ import {Authority} from "../../Authority.sol";
 import {Bootstrap} from "../../Bootstrap.sol";
 import {IAuthority} from "../../interfaces/IAuthority.sol";
 import {IBootstrap} from "../../interfaces/IBootstrap.sol";
+import {create} from "../support/Code.sol";
 import {Deployed} from "../support/Deployed.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -27,7 +28,7 @@ contract AuthorityTest is Deployed {
     // Conflict pairs
 
     function test_no_account_holds_both_roles_of_a_pair() public {
-        Authority bare = new Authority(address(this), table.conflicts());
+        Authority bare = Authority(create("Authority", abi.encode(address(this), table.conflicts())));
         for (uint256 i = 0; i < table.conflictCount(); ++i) {
             (uint64 left, uint64 right) = table.conflict(i);
             _refuses(bare, left, right, address(uint160(0x1000 + i)));
@@ -226,8 +227,8 @@ contract BootstrapTest is Deployed {
     }
 
     function test_an_admin_who_is_also_guardian_is_refused() public {
-        Bootstrap other = new Bootstrap(deployer, guardian);
-        authority = new Authority(address(other), table.conflicts());
+        Bootstrap other = Bootstrap(create("Bootstrap", abi.encode(deployer, guardian)));
+        authority = Authority(create("Authority", abi.encode(address(other), table.conflicts())));
         IBootstrap.Wiring memory plan = wiring();
         vm.expectRevert();
         vm.prank(deployer);

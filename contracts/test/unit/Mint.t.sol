@@ -8,6 +8,7 @@ import {IOffshoreYuan} from "../../interfaces/IOffshoreYuan.sol";
 import {FROZEN, VERIFIED} from "../../types/AccountWord.sol";
 import {Order} from "../../types/Order.sol";
 import {STOP_MINT, STOP_REDEEM, STOP_TRANSFER} from "../../types/RulesWord.sol";
+import {create} from "../support/Code.sol";
 import {CNH, Deployed, FEN} from "../support/Deployed.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -17,8 +18,8 @@ contract MintTest is Deployed {
     }
 
     function test_a_mint_without_a_feed_is_refused() public {
-        OffshoreYuan orphan = new OffshoreYuan(authority, address(0), DELAY);
-        Minter itsMinter = new Minter(authority, orphan, MINTING_KEY, DELAY);
+        OffshoreYuan orphan = OffshoreYuan(create("OffshoreYuan", abi.encode(authority, address(0), DELAY)));
+        Minter itsMinter = Minter(create("Minter", abi.encode(authority, orphan, MINTING_KEY, DELAY)));
         bytes memory bind = abi.encodeCall(orphan.bind, (address(itsMinter)));
         vm.prank(admin);
         authority.execute(address(orphan), bind);

@@ -7,6 +7,7 @@ import {IAuthority} from "../../interfaces/IAuthority.sol";
 import {IReserveFeed} from "../../interfaces/IReserveFeed.sol";
 import {ISlowActs} from "../../interfaces/ISlowActs.sol";
 import {BackingWord} from "../../types/BackingWord.sol";
+import {create} from "../support/Code.sol";
 import {CNH, Deployed} from "../support/Deployed.sol";
 import {Wallet} from "../support/Doubles.sol";
 import {vm} from "../support/Vm.sol";
@@ -110,13 +111,13 @@ contract ReserveFeedTest is Deployed {
         feed.post(message, signatures);
         vm.chainId(31337);
 
-        ReserveFeed other = new ReserveFeed(authority, ATTESTOR, DELAY);
+        ReserveFeed other = ReserveFeed(create("ReserveFeed", abi.encode(authority, ATTESTOR, DELAY)));
         vm.assertFalse(other.digestOf(message) == feed.digestOf(message));
         feed.post(message, signatures);
     }
 
     function test_a_feed_bound_to_no_token_takes_nothing() public {
-        ReserveFeed unbound = new ReserveFeed(authority, ATTESTOR, DELAY);
+        ReserveFeed unbound = ReserveFeed(create("ReserveFeed", abi.encode(authority, ATTESTOR, DELAY)));
         IReserveFeed.Report memory message = report(CNH, CNH, 0);
         message.token = address(0);
         vm.expectRevert(abi.encodeWithSelector(IReserveFeed.WrongToken.selector, address(0)));
@@ -221,7 +222,7 @@ contract ReserveFeedTest is Deployed {
         vm.prank(mallory);
         feed.bind(address(token), set, 2);
 
-        ReserveFeed fresh = new ReserveFeed(authority, ATTESTOR, DELAY);
+        ReserveFeed fresh = ReserveFeed(create("ReserveFeed", abi.encode(authority, ATTESTOR, DELAY)));
         vm.expectRevert(abi.encodeWithSelector(IReserveFeed.InvalidToken.selector, address(0)));
         vm.prank(admin);
         fresh.bind(address(0), set, 2);

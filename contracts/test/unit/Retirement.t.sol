@@ -8,6 +8,7 @@ import {OffshoreYuan} from "../../OffshoreYuan.sol";
 import {IOffshoreYuan} from "../../interfaces/IOffshoreYuan.sol";
 import {ISlowActs} from "../../interfaces/ISlowActs.sol";
 import {ALL_STOPS, STOP_MINT, STOP_REDEEM, STOP_TRANSFER} from "../../types/RulesWord.sol";
+import {create} from "../support/Code.sol";
 import {CNH, Deployed} from "../support/Deployed.sol";
 import {FalseToken, PlainToken} from "../support/Tokens.sol";
 import {vm} from "../support/Vm.sol";
@@ -19,7 +20,7 @@ contract RetirementTest is Deployed {
     function setUp() public override {
         super.setUp();
         endow(alice, 100 * CNH);
-        next = address(new OffshoreYuan(authority, address(feed), DELAY));
+        next = create("OffshoreYuan", abi.encode(authority, address(feed), DELAY));
     }
 
     function refused(bytes memory act, bytes memory refusal) private {

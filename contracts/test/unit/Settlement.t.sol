@@ -11,6 +11,7 @@ import {IOffshoreYuan} from "../../interfaces/IOffshoreYuan.sol";
 import {ISettlement} from "../../interfaces/ISettlement.sol";
 import {ISignatures} from "../../interfaces/ISignatures.sol";
 import {STOP_TRANSFER} from "../../types/RulesWord.sol";
+import {create} from "../support/Code.sol";
 import {CNH} from "../support/Deployed.sol";
 import {Signing} from "../support/Signing.sol";
 import {FalseToken, FeeToken, IdleToken, PlainToken, ReenteringToken} from "../support/Tokens.sol";
@@ -32,7 +33,7 @@ contract SettlementTest is Signing {
 
     function setUp() public override {
         super.setUp();
-        settlement = new Settlement();
+        settlement = Settlement(create("Settlement", ""));
         bond = new PlainToken();
         verify(dealer);
         verify(address(settlement));

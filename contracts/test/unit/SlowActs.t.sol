@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ISlowActs} from "../../interfaces/ISlowActs.sol";
 import {Minter} from "../../Minter.sol";
 import {STOP_MINT} from "../../types/RulesWord.sol";
+import {create} from "../support/Code.sol";
 import {Deployed} from "../support/Deployed.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -166,6 +167,6 @@ contract SlowActsTest is Deployed {
 
     function test_a_delay_of_nothing_is_refused() public {
         vm.expectRevert(ISlowActs.NoDelay.selector);
-        new Minter(authority, token, MINTING_KEY, 0);
+        Minter(create("Minter", abi.encode(authority, token, MINTING_KEY, 0)));
     }
 }
