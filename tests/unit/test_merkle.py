@@ -1,4 +1,4 @@
-"""The tree against the published vectors of Certificate Transparency and against a second, naive implementation.
+"""The tree against the published vectors of Certificate Transparency, a second, naive implementation, and pymerkle.
 
 The vectors are the eight leaves, their roots and proofs that the reference implementations of RFC 6962 share
 (github.com/transparency-dev/merkle, proof/verify_test.go).
@@ -10,6 +10,7 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymerkle import InmemoryTree  # type: ignore[import-untyped]
 
 from issuer.tlog import merkle
 from issuer.tlog.merkle import CompactRange, InvalidProof
@@ -149,6 +150,20 @@ def test_consistency_proofs_are_the_naive_ones_and_hold(size: int, data: st.Data
     proof = merkle.consistency_proof(Memory(leaves), old, size)
     assert proof == naive_proof(old, leaves)
     merkle.verify_consistency(old, naive_root(leaves[:old]), size, naive_root(leaves), proof)
+
+
+@given(st.integers(1, 150), st.data())
+def test_pymerkle_finds_the_same_roots_and_paths(size: int, data: st.DataObject) -> None:
+    """Its places count from one, its paths hold the proven hash too, its consistency proofs have another form."""
+    leaves, oracle = entries(size), InmemoryTree(algorithm="sha256")
+    for leaf in leaves:
+        oracle.append_entry(leaf)
+    index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
+    root, old_root = merkle.root(leaves), merkle.root_at(Memory(leaves), old)
+    assert (oracle.get_root(), oracle.get_root(old)) == (root, old_root)
+    path = merkle.inclusion_proof(Memory(leaves), index, size)
+    assert sorted(oracle.prove_inclusion(index + 1, size).path) == sorted([*path, merkle.leaf_hash(leaves[index])])
+    oracle.prove_consistency(old, size).verify(old_root, root, prior_size=old, later_size=size)
 
 
 @given(st.integers(2, 40), st.data())
