@@ -10,10 +10,9 @@ from typing import Protocol
 
 from issuer.audit.integrator import Integrator
 from issuer.errors import Unreachable
-from issuer.operations import batches, deposits, intake, mints, powers, redemptions, reserve
+from issuer.operations import agenda, intake
 from issuer.operations.policy import Policy
-from issuer.store import turn
-from issuer.store.unit import Store, Unit
+from issuer.store.unit import Store
 
 
 class Source(Protocol):
@@ -44,31 +43,12 @@ class Service:
         silent: list[Unreachable] = []
         done = sum(_attempt(source.collect, silent) for source in self.sources)
         done += intake.take(self.store, self.policy)
-        done += sum(self._advance(name, act) for name, act in self._acts())
+        done += agenda.work(self.store, self.policy)
         done += self.integrator.run()
         done += sum(_attempt(sender.send, silent) for sender in self.senders)
         if silent:
             raise silent[0]
         return done
-
-    def _acts(self) -> tuple[tuple[str, Callable[[Unit], int]], ...]:
-        policy = self.policy
-        return (
-            ("return deposits", lambda unit: deposits.return_to_senders(unit, policy)),
-            ("reserve orders", mints.reserve),
-            ("gather a batch", lambda unit: batches.gather(unit, policy)),
-            ("fund batches", lambda unit: batches.fund(unit, policy)),
-            ("attest batches", batches.attest),
-            ("send batches", batches.send),
-            ("unfund orders", lambda unit: batches.unfund(unit, policy)),
-            ("instruct redemptions", lambda unit: redemptions.instruct(unit, policy)),
-            ("request a report", lambda unit: reserve.request_if_due(unit, policy)),
-            ("accept slow acts", powers.accept_ready),
-        )
-
-    def _advance(self, name: str, act: Callable[[Unit], int]) -> int:
-        with self.store.unit(name) as unit:
-            return act(unit) if turn.take(unit) else 0
 
 
 def _attempt(act: Callable[[], int], silent: list[Unreachable]) -> int:

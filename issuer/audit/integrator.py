@@ -8,7 +8,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, exists, func, insert, literal, select, update
+from sqlalchemy import BigInteger, Connection, Row, bindparam, cast, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from issuer.audit import trail
@@ -27,6 +27,27 @@ from issuer.tlog.note import Signer
 _BATCH = 50_000
 """Records placed in one transaction; it bounds the memory and the time for which others wait."""
 
+_WITHOUT_PLACE = select(exists().where(audit_record.c.place.is_(None)))
+_TREE = select(log_tree)
+_NOTE = select(checkpoint_table.c.note).where(checkpoint_table.c.size == bindparam("at_size"))
+_ROOT = select(checkpoint_table.c.root).where(checkpoint_table.c.size == bindparam("at_size"))
+_NEXT = (
+    select(
+        audit_record.c.id,
+        (cast(bindparam("first"), BigInteger) + func.row_number().over(order_by=audit_record.c.id) - 1).label("place"),
+    )
+    .where(audit_record.c.place.is_(None))
+    .order_by(audit_record.c.id)
+    .limit(_BATCH)
+    .subquery()
+)
+_PLACE = (
+    update(audit_record)
+    .where(audit_record.c.id == _NEXT.c.id)
+    .values(place=_NEXT.c.place)
+    .returning(audit_record.c.place, audit_record.c.body)
+)
+
 
 class Integrator:
     """Keeps the log folder at the state of the database."""
@@ -43,7 +64,7 @@ class Integrator:
         """
         if self._nothing_to_do():
             return 0
-        while self._integrate():
+        while self._integrate() == _BATCH:
             pass
         with self._store.unit("publish log") as unit:
             return publish(unit, self._folder)
@@ -55,9 +76,9 @@ class Integrator:
     def _nothing_to_do(self) -> bool:
         """Whether every record has its place and the folder holds the very checkpoint that the database made last."""
         with self._store.read() as connection:
-            if connection.scalar(select(exists().where(audit_record.c.place.is_(None)))):
+            if connection.scalar(_WITHOUT_PLACE):
                 return False
-            tree = connection.execute(select(log_tree)).one_or_none()
+            tree = connection.execute(_TREE).one_or_none()
             note = None if tree is None else _note(connection, tree.size)
         known = tree is None or tree.published == tree.size
         return known and note == self._folder.log.note(CHECKPOINT)
@@ -96,14 +117,14 @@ def publish(unit: Unit, folder: LogFolder) -> int:
 
 def _lock_tree(unit: Unit) -> Row[Any]:
     """The state of the tree, held until the unit ends."""
-    empty = {"only": 1, "size": 0, "frontier": b"", "published": 0}
-    unit.connection.execute(insert_new(unit.connection, log_tree).values(empty))
-    return unit.connection.execute(select(log_tree).with_for_update()).one()
+    if unit.connection.execute(_TREE).one_or_none() is None:
+        empty = {"only": 1, "size": 0, "frontier": b"", "published": 0}
+        unit.connection.execute(insert_new(unit.connection, log_tree), empty)
+    return unit.connection.execute(_TREE.with_for_update()).one()
 
 
 def _require_own(connection: Connection, published: Checkpoint) -> None:
-    own = select(checkpoint_table.c.root).where(checkpoint_table.c.size == published.size)
-    if published.size and connection.scalar(own) != _hex(published.root):
+    if published.size and connection.scalar(_ROOT, {"at_size": published.size}) != _hex(published.root):
         raise BrokenInvariant(
             f"the log folder holds a checkpoint of size {published.size} that this database never made",
             "The database is older than the log folder, or another one: restore before anything else is done.",
@@ -112,17 +133,8 @@ def _require_own(connection: Connection, published: Checkpoint) -> None:
 
 def _place(connection: Connection, size: int) -> list[tuple[int, bytes]]:
     """Place the records that have none, oldest id first; their places and bodies, in that order."""
-    offset = func.row_number().over(order_by=audit_record.c.id) - 1
-    waiting = (
-        select(audit_record.c.id, (literal(size, BigInteger) + offset).label("place"))
-        .where(audit_record.c.place.is_(None))
-        .order_by(audit_record.c.id)
-        .limit(_BATCH)
-        .subquery()
-    )
-    statement = update(audit_record).where(audit_record.c.id == waiting.c.id).values(place=waiting.c.place)
     try:
-        rows = connection.execute(statement.returning(audit_record.c.place, audit_record.c.body)).all()
+        rows = connection.execute(_PLACE, {"first": size}).all()
     except IntegrityError as error:
         raise BrokenInvariant(f"a record has a place that the log of {size} records has not given") from error
     return sorted((row.place, row.body) for row in rows)
@@ -137,7 +149,7 @@ def _store_checkpoint(unit: Unit, tree: CompactRange, signer: Signer) -> None:
 
 
 def _note(connection: Connection, size: int) -> str | None:
-    return connection.scalar(select(checkpoint_table.c.note).where(checkpoint_table.c.size == size))
+    return connection.scalar(_NOTE, {"at_size": size})
 
 
 def _hex(value: bytes) -> str:

@@ -34,6 +34,7 @@ _MAX_INTEGER = 2**53 - 1
 _MAX_DEPTH = 16
 """The parser's own guard is the interpreter's recursion limit, which a dependency raises until the stack overflows."""
 
+_APPEND = insert(audit_record).returning(audit_record.c.id)
 _NOT_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^\[\]{}]', re.DOTALL)
 
 
@@ -66,7 +67,8 @@ def append(
 ) -> int:
     """Write a record in the name of the unit's actor; return its id, which an intent waits on.
 
-    Raises InvalidInput for values that have no canonical form: floats, integers beyond 2^53 - 1, keys not in ASCII.
+    In recovery the record is in the log already, and its own id is found. Raises InvalidInput for values that have no
+    canonical form: floats, integers beyond 2^53 - 1, keys not in ASCII.
     """
     record = Record(
         at=unit.now,
@@ -77,8 +79,7 @@ def append(
         after=after,
         evidence=evidence,
     )
-    statement = insert(audit_record).values(body=record.encode(), subject=subject)
-    return int(unit.connection.execute(statement.returning(audit_record.c.id)).scalar_one())
+    return int(unit.connection.execute(_APPEND, {"body": record.encode(), "subject": subject}).scalar_one())
 
 
 def decode(body: bytes) -> Record:

@@ -4,12 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from issuer.audit.record import Record, decode
 from issuer.store.tables import audit_record
 
 _PAGE = 10_000
+_BODIES = (
+    select(audit_record.c.body)
+    .where(audit_record.c.place >= bindparam("start"), audit_record.c.place < bindparam("end"))
+    .order_by(audit_record.c.place)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +37,7 @@ def latest(connection: Connection, limit: int) -> list[Entry]:
 
 def bodies(connection: Connection, start: int, end: int) -> list[bytes]:
     """The bytes of the records with places from start up to end, in that order; those that are missing are left out."""
-    place = audit_record.c.place
-    statement = select(audit_record.c.body).where(place >= start, place < end).order_by(place)
-    return list(connection.scalars(statement))
+    return list(connection.scalars(_BODIES, {"start": start, "end": end}))
 
 
 def placed(connection: Connection) -> Iterator[tuple[int, bytes]]:

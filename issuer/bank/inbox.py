@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from issuer.bank.folder import BankFolder
 from issuer.errors import InvalidInput, MalformedDocument
@@ -24,6 +24,7 @@ from issuer.store.tables import received
 from issuer.store.unit import Store
 
 _SIGNERS = {documents.BANK_TO_ISSUER: "bank", documents.AUDITOR_TO_ISSUER: "auditor"}
+_TAKEN = select(received.c.name).where(received.c.folder == bindparam("source"))
 
 
 class Inbox:
@@ -32,6 +33,7 @@ class Inbox:
     def __init__(self, store: Store, folder: BankFolder) -> None:
         self._store = store
         self._folder = folder
+        self._taken: dict[str, set[str]] = {source: set() for source in _SIGNERS}
 
     def collect(self) -> int:
         """Turn new files into facts; the number of files taken."""
@@ -45,8 +47,11 @@ class Inbox:
     def _new_names(self, source: str) -> tuple[list[str], list[str]]:
         """The files not taken yet: the notices that follow the last one taken, and all others."""
         names = self._folder.names(source)
-        with self._store.read() as connection:
-            known = set(connection.scalars(select(received.c.name).where(received.c.folder == source)))
+        # What was taken once stays taken, so the database is asked only when there is a name to look for.
+        if not self._taken[source].issuperset(names):
+            with self._store.read() as connection:
+                self._taken[source] = set(connection.scalars(_TAKEN, {"source": source}))
+        known = self._taken[source]
         fresh = [name for name in names if name not in known]
         others = [name for name in fresh if documents.notice_of(name) is None]
         return list(_consecutive(fresh, _notices(known))), others

@@ -21,6 +21,13 @@ from issuer.store.unit import Store, Unit
 Consistency = Callable[[int, int], list[bytes]]
 """The log's RFC 6962 consistency proof between two sizes."""
 
+_WAITING = (
+    select(document)
+    .join(intent, intent.c.id == document.c.intent_id)
+    .where(intent.c.state == IntentState.BOUND, intents.FREE)
+    .order_by(document.c.intent_id)
+)
+
 
 class Outbox:
     """Sends what is due to the bank and the auditor."""
@@ -69,14 +76,8 @@ class Outbox:
         return documents.request_name(request.number), documents.write_request(request)
 
     def _write_files(self) -> int:
-        statement = (
-            select(document)
-            .join(intent, intent.c.id == document.c.intent_id)
-            .where(intent.c.state == IntentState.BOUND, intents.free())
-            .order_by(document.c.intent_id)
-        )
         with self._store.read() as connection:
-            waiting = connection.execute(statement).mappings().all()
+            waiting = connection.execute(_WAITING).mappings().all()
         for row in waiting:
             self._folder.write(row["folder"], row["name"], row["body"])
         for intent_id in {row["intent_id"] for row in waiting}:

@@ -6,7 +6,7 @@ the nonce, by reading the blocks in which it can have happened.
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from issuer.chain import rpc, transactions
 from issuer.chain.node import Node
@@ -16,7 +16,7 @@ from issuer.errors import Refused, Unreachable
 from issuer.store import facts
 from issuer.store.facts import News
 from issuer.store.states import Door, Outcome, TransactionState
-from issuer.store.tables import cursor, transaction
+from issuer.store.tables import transaction
 from issuer.store.unit import Store, Unit
 
 
@@ -44,7 +44,7 @@ class Outcomes:
         with self._store.read() as connection:
             live = transactions.live(connection)
             keys = transactions.keys(connection)
-            final = connection.execute(select(cursor.c.number)).scalar() or 0
+            final = transactions.final_block(connection)
         return sum(self._look(sent, final) for sent in live) + sum(self._watch(key) for key in keys)
 
     def _look(self, sent: Sent, final: int) -> int:
@@ -153,7 +153,7 @@ def final_nonce(store: Store, node: Node, address: str) -> int:
     used, and nothing after it would ever be mined.
     """
     with store.read() as connection:
-        final = connection.execute(select(cursor.c.number)).scalar() or 0
+        final = transactions.final_block(connection)
     nonce = rpc.nonce(node, address, final)
     if rpc.nonce(node, address) != nonce:
         raise Refused(f"a transaction of {address} is not final yet", "Wait until it is, then resume the key.")

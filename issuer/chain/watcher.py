@@ -33,6 +33,8 @@ RANGE = 2000
 NEAR = 64
 """Blocks up to the final one that are read one by one; two epochs of Ethereum."""
 
+_CURSOR = select(cursor)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -42,6 +44,7 @@ class Place:
     hash: str
     next_number: int  # of the next mint order
     redeemed: int  # units ever redeemed
+    head: int  # the newest block seen: shown only
 
 
 class Watcher:
@@ -63,14 +66,13 @@ class Watcher:
         if final is None or final.number < self._deployment.block:
             return 0
         place = self._place()
-        if not self._stands(place):
-            self._show(head)
-            return 0
         taken = 0
-        while place.number < final.number:
-            place, found = self._advance(place, head, final)
-            taken += found
-        self._show(head)
+        if self._stands(place):
+            while place.number < final.number:
+                place, found = self._advance(place, head, final)
+                taken += found
+        if place.head != head.number:
+            self._show(head)
         return taken
 
     def _place(self) -> Place:
@@ -78,12 +80,18 @@ class Watcher:
         with self._store.read() as connection:
             row = _row(connection)
         if row is not None:
-            return Place(number=row.number, hash=row.hash, next_number=row.next_number, redeemed=row.redeemed)
+            return Place(
+                number=row.number,
+                hash=row.hash,
+                next_number=row.next_number,
+                redeemed=row.redeemed,
+                head=row.head,
+            )
         start = self._header(self._deployment.block)
-        place = Place(number=start.number, hash=start.hash, next_number=1, redeemed=0)
+        place = Place(number=start.number, hash=start.hash, next_number=1, redeemed=0, head=0)
         with self._store.unit("begin reading") as unit:
             if _row(unit.connection) is None:
-                unit.connection.execute(insert(cursor).values(only=1, timestamp=start.timestamp, head=0, **vars(place)))
+                unit.connection.execute(insert(cursor).values(only=1, timestamp=start.timestamp, **vars(place)))
         return place
 
     def _stands(self, place: Place) -> bool:
@@ -102,9 +110,9 @@ class Watcher:
         logs, blocks = self._follow(place, final) if near else self._search(place, final)
         end = blocks[max(blocks)]
         news = events.facts(self._deployment, logs, blocks)
-        following = _after(place, news, end)
+        following = _after(place, news, end, head)
         with self._store.unit("take final blocks") as unit:
-            if _move(unit, place, following, end, head):
+            if _move(unit, place, following, end):
                 facts.bring(unit, Door.CHAIN, news)
         return following, len({log.block_number for log in logs})
 
@@ -159,18 +167,15 @@ class Watcher:
         return found
 
     def _show(self, head: Block) -> None:
-        with self._store.read() as connection:
-            row = _row(connection)
-        if row is not None and row.head != head.number:
-            with self._store.unit("show the head") as unit:
-                unit.connection.execute(update(cursor).values(head=head.number))
+        with self._store.unit("show the head") as unit:
+            unit.connection.execute(update(cursor).values(head=head.number))
 
 
 def _row(connection: Connection) -> Row[tuple[int, ...]] | None:
-    return connection.execute(select(cursor)).one_or_none()
+    return connection.execute(_CURSOR).one_or_none()
 
 
-def _after(place: Place, news: Iterable[News], end: Block) -> Place:
+def _after(place: Place, news: Iterable[News], end: Block, head: Block) -> Place:
     """The place after these facts. Raises Unreachable if a mint or a redemption between them is missing."""
     next_number, redeemed = place.next_number, place.redeemed
     for item in news:
@@ -180,7 +185,7 @@ def _after(place: Place, news: Iterable[News], end: Block) -> Place:
         elif item.kind == "redeemed":
             _require(item.payload["id"] - item.payload["value"], redeemed, "redemption")
             redeemed = item.payload["id"]
-    return Place(number=end.number, hash=end.hash, next_number=next_number, redeemed=redeemed)
+    return Place(number=end.number, hash=end.hash, next_number=next_number, redeemed=redeemed, head=head.number)
 
 
 def _require(found: int, expected: int, what: str) -> None:
@@ -191,11 +196,11 @@ def _require(found: int, expected: int, what: str) -> None:
         )
 
 
-def _move(unit: Unit, old: Place, new: Place, end: Block, head: Block) -> bool:
+def _move(unit: Unit, old: Place, new: Place, end: Block) -> bool:
     """Move the cursor; False if another process moved it first."""
     statement = (
         update(cursor)
         .where(cursor.c.number == old.number, cursor.c.hash == old.hash)
-        .values(timestamp=end.timestamp, head=head.number, **vars(new))
+        .values(timestamp=end.timestamp, **vars(new))
     )
     return unit.connection.execute(statement).rowcount == 1

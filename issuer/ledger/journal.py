@@ -19,6 +19,18 @@ from issuer.store.inserts import insert_new
 from issuer.store.tables import account, entry, posting
 from issuer.store.unit import Unit
 
+_BALANCE = select(account.c.balance).where(account.c.book == bindparam("book"), account.c.name == bindparam("name"))
+_ACCOUNTS = select(account.c.name, account.c.id).where(
+    account.c.book == bindparam("book"), account.c.name.in_(bindparam("names", expanding=True))
+)
+_ENTRY = insert(entry).returning(entry.c.id)
+_POSTINGS = insert(posting)
+_CHANGE = (
+    update(account)
+    .where(account.c.id == bindparam("account"))
+    .values(balance=account.c.balance + bindparam("change"), version=bindparam("entry"))
+)
+
 
 class Unbalanced(BrokenInvariant):
     code = "unbalanced-entry"
@@ -65,14 +77,13 @@ def post(unit: Unit, *entries: Entry, book: str = chart.BOOK) -> None:
         for id_, item in zip(ids, entries, strict=True)
         for position, (name, amount) in enumerate(item.amounts)
     ]
-    unit.connection.execute(insert(posting), rows)
+    unit.connection.execute(_POSTINGS, rows)
     _add(unit.connection, _changes(entries, accounts), version=ids[-1])
 
 
 def balance(connection: Connection, name: str, book: str = chart.BOOK) -> int:
     """An account's balance in units, on its normal side; zero if nothing was ever posted to it."""
-    statement = select(account.c.balance).where(account.c.book == book, account.c.name == name)
-    return connection.execute(statement).scalar() or 0
+    return connection.execute(_BALANCE, {"book": book, "name": name}).scalar() or 0
 
 
 def balances(connection: Connection, book: str = chart.BOOK) -> dict[str, int]:
@@ -129,15 +140,14 @@ def _check(item: Entry) -> None:
 
 def _insert_entry(unit: Unit, book: str, item: Entry) -> int:
     values = {"book": book, "description": item.description, "subject": item.subject, "at": unit.now}
-    return int(unit.connection.execute(insert(entry).values(**values).returning(entry.c.id)).scalar_one())
+    return int(unit.connection.execute(_ENTRY, values).scalar_one())
 
 
 def _accounts(connection: Connection, book: str, names: Sequence[str]) -> dict[str, int]:
     """The ids of accounts by name, opening those that are new."""
     fresh = [{"book": book, "name": name, "kind": chart.kind(name), "balance": 0, "version": 0} for name in names]
     connection.execute(insert_new(connection, account), fresh)
-    statement = select(account.c.name, account.c.id).where(account.c.book == book, account.c.name.in_(names))
-    return {name: value for name, value in connection.execute(statement)}
+    return {name: value for name, value in connection.execute(_ACCOUNTS, {"book": book, "names": names})}
 
 
 def _changes(entries: Sequence[Entry], accounts: dict[str, int]) -> dict[int, int]:
@@ -149,13 +159,8 @@ def _changes(entries: Sequence[Entry], accounts: dict[str, int]) -> dict[int, in
 
 
 def _add(connection: Connection, changes: dict[int, int], version: int) -> None:
-    statement = (
-        update(account)
-        .where(account.c.id == bindparam("account"))
-        .values(balance=account.c.balance + bindparam("change"), version=bindparam("entry"))
-    )
     rows = [{"account": id_, "change": change, "entry": version} for id_, change in sorted(changes.items())]
     try:
-        connection.execute(statement, rows)
+        connection.execute(_CHANGE, rows)
     except IntegrityError as error:
         raise Overdrawn("an account would fall below zero, so nothing was posted") from error

@@ -8,7 +8,7 @@ out; its money leaves the reserve once a report without it is final.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, union_all, update
 
 from issuer import audit
 from issuer.ledger import chart, journal
@@ -30,6 +30,33 @@ RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20Inval
 PAUSE = 5
 """Seconds before a mint that the contract would refuse is tried again."""
 
+_IN_STATE = select(batch).where(batch.c.state == bindparam("state")).order_by(batch.c.id)
+_RESERVED = (
+    select(mint_order)
+    .where(mint_order.c.state == OrderState.RESERVED)
+    .order_by(mint_order.c.id)
+    .limit(bindparam("most"))
+)
+_ORDERS = select(mint_order).where(mint_order.c.batch_id == bindparam("batch")).order_by(mint_order.c.position)
+_BURNED = select(func.max(redemption.c.id))
+_RELEASED = select(func.coalesce(func.sum(batch.c.value), 0)).where(batch.c.state == BatchState.ATTESTED)
+_WANTS_REPORT = union_all(
+    select(batch.c.id).where(batch.c.state == BatchState.FUNDED),
+    select(mint_order.c.id).where(mint_order.c.state == OrderState.FAILED, mint_order.c.withheld_by.is_(None)),
+).limit(1)
+_CARRIER = select(intent.c.id).where(
+    intent.c.kind == "mint",
+    intent.c.subject == bindparam("subject"),
+    intent.c.state.in_((IntentState.OPEN, IntentState.BOUND, IntentState.DONE)),
+)
+_REPORT_ASKED = select(report.c.number).where(report.c.state == ReportState.REQUESTED)
+_LATEST_REPORT = (
+    select(report)
+    .where(report.c.state.in_((ReportState.ATTESTED, ReportState.FINAL)))
+    .order_by(report.c.number.desc())
+    .limit(1)
+)
+
 
 # -- one step of the service
 
@@ -38,8 +65,7 @@ def gather(unit: Unit, policy: Policy) -> int:
     """Put reserved orders into one batch and have its sum moved to the reserve; the number of orders batched."""
     if locks.locked(unit.connection, Scope.MINTING):
         return 0
-    statement = select(mint_order).where(mint_order.c.state == OrderState.RESERVED).order_by(mint_order.c.id)
-    rows = unit.connection.execute(statement.limit(policy.batch_limit)).all()
+    rows = unit.connection.execute(_RESERVED, {"most": policy.batch_limit}).all()
     if rows:
         form(unit, rows)
     return len(rows)
@@ -230,14 +256,13 @@ def unfunded(unit: Unit, found: Payout) -> None:
 
 def issued(connection: Connection) -> int:
     """Units ever minted and final: the supply plus everything ever burned."""
-    burned = connection.execute(select(func.max(redemption.c.id))).scalar() or 0
+    burned = connection.execute(_BURNED).scalar() or 0
     return journal.balance(connection, chart.OUTSTANDING) + burned
 
 
 def minted_and_released(connection: Connection) -> int:
     """Units ever minted, burned or not, plus those of batches that may be minted at any moment."""
-    released = select(func.coalesce(func.sum(batch.c.value), 0)).where(batch.c.state == BatchState.ATTESTED)
-    return issued(connection) + int(connection.execute(released).scalar_one())
+    return issued(connection) + int(connection.execute(_RELEASED).scalar_one())
 
 
 def withhold(unit: Unit, number: int) -> int:
@@ -257,9 +282,7 @@ def leaving(connection: Connection) -> bool:
 
 def report_wanted(connection: Connection) -> bool:
     """Whether a batch waits for a report that covers it, or a failed order for one that leaves it out."""
-    failed = select(mint_order.c.id).where(mint_order.c.state == OrderState.FAILED, mint_order.c.withheld_by.is_(None))
-    funded = select(batch.c.id).where(batch.c.state == BatchState.FUNDED)
-    if connection.execute(funded.union_all(failed).limit(1)).first() is not None:
+    if connection.execute(_WANTS_REPORT).first() is not None:
         return True
     latest = _latest_report(connection)
     return latest is not None and minted_and_released(connection) > latest.credited
@@ -309,7 +332,7 @@ def _subject(row: Row[Any]) -> str:
 
 
 def _batches(connection: Connection, state: BatchState) -> Sequence[Row[Any]]:
-    return connection.execute(select(batch).where(batch.c.state == state).order_by(batch.c.id)).all()
+    return connection.execute(_IN_STATE, {"state": state}).all()
 
 
 def _by_reference(connection: Connection, reference: str) -> Row[Any]:
@@ -317,8 +340,7 @@ def _by_reference(connection: Connection, reference: str) -> Row[Any]:
 
 
 def _orders(connection: Connection, batch_id: int) -> Sequence[Row[Any]]:
-    statement = select(mint_order).where(mint_order.c.batch_id == batch_id).order_by(mint_order.c.position)
-    return connection.execute(statement).all()
+    return connection.execute(_ORDERS, {"batch": batch_id}).all()
 
 
 def _order(connection: Connection, commitment: str) -> Row[Any]:
@@ -330,19 +352,12 @@ def _carried(connection: Connection, row: Row[Any]) -> bool:
 
     A mint that succeeded finally and whose event is not there yet was left out by a node; it is never sent again.
     """
-    alive = (IntentState.OPEN, IntentState.BOUND, IntentState.DONE)
-    statement = select(intent.c.id).where(
-        intent.c.kind == "mint", intent.c.subject == _subject(row), intent.c.state.in_(alive)
-    )
-    return connection.execute(statement).first() is not None
+    return connection.execute(_CARRIER, {"subject": _subject(row)}).first() is not None
 
 
 def _report_asked(connection: Connection) -> bool:
-    statement = select(report.c.number).where(report.c.state == ReportState.REQUESTED)
-    return connection.execute(statement).first() is not None
+    return connection.execute(_REPORT_ASKED).first() is not None
 
 
 def _latest_report(connection: Connection) -> Row[Any] | None:
-    attested = (ReportState.ATTESTED, ReportState.FINAL)
-    statement = select(report).where(report.c.state.in_(attested)).order_by(report.c.number.desc()).limit(1)
-    return connection.execute(statement).one_or_none()
+    return connection.execute(_LATEST_REPORT).one_or_none()

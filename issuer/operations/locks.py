@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from issuer import audit
 from issuer.errors import Locked, NotFound
@@ -10,6 +10,9 @@ from issuer.store.inserts import insert_new
 from issuer.store.states import Scope
 from issuer.store.tables import lock
 from issuer.store.unit import Unit
+
+_LIVE = select(lock).where(lock.c.cleared_at.is_(None)).order_by(lock.c.id)
+_OF_SCOPE = _LIVE.where(lock.c.scope == bindparam("scope")).limit(1)
 
 
 def engage(unit: Unit, scope: Scope, code: str, reason: str, remedy: str) -> None:
@@ -38,7 +41,6 @@ def clear(unit: Unit, lock_id: int) -> dict[str, Any]:
 
 def live(connection: Connection) -> list[dict[str, Any]]:
     """The locks in force, oldest first."""
-    statement = select(lock).where(lock.c.cleared_at.is_(None)).order_by(lock.c.id)
     return [
         {
             "id": row.id,
@@ -48,18 +50,16 @@ def live(connection: Connection) -> list[dict[str, Any]]:
             "remedy": row.remedy,
             "since": row.since,
         }
-        for row in connection.execute(statement)
+        for row in connection.execute(_LIVE)
     ]
 
 
 def locked(connection: Connection, scope: Scope) -> bool:
-    statement = select(lock.c.id).where(lock.c.scope == scope, lock.c.cleared_at.is_(None)).limit(1)
-    return connection.execute(statement).first() is not None
+    return connection.execute(_OF_SCOPE, {"scope": scope}).first() is not None
 
 
 def require_open(connection: Connection, scope: Scope) -> None:
     """Raise Locked, naming the first cause, if the scope is locked."""
-    statement = select(lock).where(lock.c.scope == scope, lock.c.cleared_at.is_(None)).order_by(lock.c.id).limit(1)
-    row = connection.execute(statement).first()
+    row = connection.execute(_OF_SCOPE, {"scope": scope}).first()
     if row is not None:
         raise Locked(f"{scope} is locked: {row.reason}", row.remedy)

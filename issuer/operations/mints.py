@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Text, cast, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Text, bindparam, cast, insert, literal, select
 
 from issuer import audit
 from issuer.audit.record import canonical
@@ -21,6 +21,19 @@ from issuer.store import turn
 from issuer.store.states import BatchState, OrderState, Scope, WalletState
 from issuer.store.tables import account, batch, mint_order, wallet
 from issuer.store.unit import Unit
+
+_READY = (
+    select(mint_order)
+    .join(wallet, wallet.c.address == mint_order.c.wallet)
+    .join(
+        account,
+        (account.c.name == literal(chart.CUSTOMER) + cast(mint_order.c.customer_id, Text))
+        & (account.c.balance >= mint_order.c.value),
+    )
+    .where(mint_order.c.state == OrderState.APPROVED, wallet.c.state == WalletState.VERIFIED)
+    .order_by(mint_order.c.id)
+    .limit(bindparam("most"))
+)
 
 # -- asked for by people
 
@@ -129,16 +142,7 @@ def _decide(unit: Unit, row: dict[str, Any], state: OrderState, action: str) -> 
 
 def _ready(connection: Connection, limit: int) -> Sequence[Row[Any]]:
     """Approved orders to verified wallets whose customers have at least that much, oldest first."""
-    owner = literal(chart.CUSTOMER) + cast(mint_order.c.customer_id, Text)
-    statement = (
-        select(mint_order)
-        .join(wallet, wallet.c.address == mint_order.c.wallet)
-        .join(account, (account.c.name == owner) & (account.c.balance >= mint_order.c.value))
-        .where(mint_order.c.state == OrderState.APPROVED, wallet.c.state == WalletState.VERIFIED)
-        .order_by(mint_order.c.id)
-        .limit(limit)
-    )
-    return connection.execute(statement).all()
+    return connection.execute(_READY, {"most": limit}).all()
 
 
 def _reservation(row: Row[Any]) -> journal.Entry:

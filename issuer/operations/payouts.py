@@ -7,7 +7,7 @@ and the database allows one live payout for one cause.
 import hashlib
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select
 
 from issuer import audit
 from issuer.money import format_fen, format_units
@@ -22,6 +22,11 @@ DUPLICATE = "DU01"
 """ISO 20022 status reason: the message id was used before."""
 
 _OPEN = (PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
+_OVER = (PayoutState.REJECTED, PayoutState.RETURNED)
+
+_NAMED = select(payout).where(payout.c.message_id == bindparam("message"))
+_FOR_CAUSE = select(payout.c.id).where(payout.c.subject == bindparam("subject"), payout.c.kind == bindparam("kind"))
+_ALIVE = _FOR_CAUSE.where(payout.c.state.not_in(_OVER))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +129,7 @@ def take_back(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool
 
 def find(connection: Connection, message_id: str | None) -> Payout | None:
     """The payout that a bank message names."""
-    row = connection.execute(select(payout).where(payout.c.message_id == message_id)).mappings().one_or_none()
+    row = connection.execute(_NAMED, {"message": message_id}).mappings().one_or_none()
     return None if row is None else _payout(row)
 
 
@@ -134,11 +139,7 @@ def get(connection: Connection, payout_id: int) -> Payout:
 
 def live(connection: Connection, kind: PayoutKind, subject: str) -> bool:
     """Whether a cause has an instruction that was neither rejected nor returned."""
-    over = (PayoutState.REJECTED, PayoutState.RETURNED)
-    statement = select(payout.c.id).where(
-        payout.c.subject == subject, payout.c.kind == kind, payout.c.state.not_in(over)
-    )
-    return connection.execute(statement).first() is not None
+    return connection.execute(_ALIVE, {"subject": subject, "kind": kind}).first() is not None
 
 
 def every(connection: Connection) -> list[Payout]:
@@ -150,10 +151,9 @@ def _message_id(connection: Connection, payment: Payment) -> str:
 
     At most 35 characters (ISO 20022 Max35Text).
     """
-    earlier = select(func.count()).where(payout.c.subject == payment.subject, payout.c.kind == payment.kind)
-    attempt = connection.execute(earlier).scalar_one() + 1
+    earlier = connection.execute(_FOR_CAUSE, {"subject": payment.subject, "kind": payment.kind}).all()
     cause = hashlib.sha256(payment.subject.encode()).hexdigest()[:20]
-    return f"{payment.kind}-{cause}-{attempt}"
+    return f"{payment.kind}-{cause}-{len(earlier) + 1}"
 
 
 def _payout(row: RowMapping) -> Payout:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from issuer import audit
@@ -17,6 +17,8 @@ from issuer.audit.record import canonical
 from issuer.errors import Conflict, IssuerError, Refused
 from issuer.store.tables import request
 from issuer.store.unit import Store, Unit
+
+_KNOWN = select(request).where(request.c.key == bindparam("key"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ def _replay_after_race(store: Store, asked: Request) -> Answer:
 
 
 def _known(connection: Connection, asked: Request) -> Answer | None:
-    row = connection.execute(select(request).where(request.c.key == asked.key)).one_or_none()
+    row = connection.execute(_KNOWN, {"key": asked.key}).one_or_none()
     if row is None:
         return None
     if (row.caller, row.operation, row.body_hash) != (asked.caller, asked.operation, asked.body_hash):

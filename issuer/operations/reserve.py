@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from issuer import audit
 from issuer.errors import NotFound, Refused
@@ -24,6 +24,22 @@ TOO_EARLY = "too-early"
 PAUSE = 5
 """Seconds after a refused report was asked for before another one is."""
 
+_NUMBERED = select(report).where(report.c.number == bindparam("number"))
+_REQUESTED = select(report).where(report.c.state == ReportState.REQUESTED)
+_LATEST = (
+    select(report)
+    .where(report.c.state.in_((ReportState.ATTESTED, ReportState.FINAL)))
+    .order_by(report.c.number.desc())
+    .limit(1)
+)
+_LAST_REFUSED = select(func.max(report.c.at)).where(report.c.state == ReportState.REFUSED)
+_ANCHOR = (
+    select(checkpoint)
+    .where(checkpoint.c.size <= select(log_tree.c.published).scalar_subquery())
+    .order_by(checkpoint.c.size.desc())
+    .limit(1)
+)
+
 
 def request(unit: Unit) -> dict[str, Any]:
     """Ask bank and auditor for a report that anchors the log as it is published now.
@@ -32,7 +48,7 @@ def request(unit: Unit) -> dict[str, Any]:
     chain has no block later than the last report.
     """
     turn.wait(unit)
-    if _in_state(unit.connection, ReportState.REQUESTED) is not None:
+    if _asked_for(unit.connection):
         raise Refused("a report is asked for already", "Wait for the answers: see `issuer report show`.")
     if batches.leaving(unit.connection):
         # Whether the bank books it before or after it signs, nobody can tell, nor whether to leave it out.
@@ -130,14 +146,13 @@ def not_posted(unit: Unit, subject: str, reason: str) -> None:
 
 def latest(connection: Connection) -> dict[str, Any] | None:
     """The last report that the quorum has signed, posted or not."""
-    statement = select(report).where(report.c.state.in_((ReportState.ATTESTED, ReportState.FINAL)))
-    row = connection.execute(statement.order_by(report.c.number.desc()).limit(1)).mappings().one_or_none()
+    row = connection.execute(_LATEST).mappings().one_or_none()
     return None if row is None else dict(row)
 
 
 def get(connection: Connection, number: int) -> dict[str, Any]:
     """One report. Raises NotFound."""
-    row = connection.execute(select(report).where(report.c.number == number)).mappings().one_or_none()
+    row = connection.execute(_NUMBERED, {"number": number}).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no report {number}", "See `issuer report show` for the latest one.")
     return dict(row)
@@ -158,7 +173,7 @@ def _asked(connection: Connection, anchor: Row[Any]) -> dict[str, Any]:
 
 
 def _due(unit: Unit, policy: Policy) -> bool:
-    if locks.locked(unit.connection, Scope.MINTING) or _in_state(unit.connection, ReportState.REQUESTED) is not None:
+    if locks.locked(unit.connection, Scope.MINTING) or _asked_for(unit.connection):
         return False
     if unit.now - _last_refused(unit.connection) < PAUSE:
         return False
@@ -193,9 +208,7 @@ def _release(unit: Unit, number: int, signed_: dict[str, Any], signatures: dict[
 
 def _anchor(connection: Connection) -> Row[Any] | None:
     """The last checkpoint that lies in the published log."""
-    published = select(log_tree.c.published).scalar_subquery()
-    statement = select(checkpoint).where(checkpoint.c.size <= published).order_by(checkpoint.c.size.desc())
-    return connection.execute(statement.limit(1)).one_or_none()
+    return connection.execute(_ANCHOR).one_or_none()
 
 
 def _block_time(connection: Connection) -> int:
@@ -208,13 +221,12 @@ def _last_number(connection: Connection) -> int:
 
 def _last_refused(connection: Connection) -> int:
     """When the last refused report was asked for."""
-    refused_ = select(func.max(report.c.at)).where(report.c.state == ReportState.REFUSED)
-    return connection.execute(refused_).scalar() or 0
+    return connection.execute(_LAST_REFUSED).scalar() or 0
 
 
-def _in_state(connection: Connection, state: ReportState) -> Row[Any] | None:
-    return connection.execute(select(report).where(report.c.state == state)).one_or_none()
+def _asked_for(connection: Connection) -> bool:
+    return connection.execute(_REQUESTED).first() is not None
 
 
 def _by_number(connection: Connection, number: int) -> Row[Any] | None:
-    return connection.execute(select(report).where(report.c.number == number)).one_or_none()
+    return connection.execute(_NUMBERED, {"number": number}).one_or_none()

@@ -1,9 +1,10 @@
 """Moving a row from one state to another: compare and set, so that no move is made twice."""
 
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, update
+from sqlalchemy import Table, Update, bindparam, update
 
 from issuer.errors import BrokenInvariant
 from issuer.store.unit import Unit
@@ -11,8 +12,14 @@ from issuer.store.unit import Unit
 
 def move(unit: Unit, table: Table, row_id: Any, old: str | Collection[str], new: str, **values: Any) -> None:
     """Set the state (and other columns) of one row that is in the old state. Raises BrokenInvariant if it is not."""
-    sources = [old] if isinstance(old, str) else list(old)
-    (key,) = table.primary_key.columns
-    statement = update(table).where(key == row_id, table.c.state.in_(sources)).values(state=new, **values)
-    if unit.connection.execute(statement).rowcount != 1:
+    sources = (old,) if isinstance(old, str) else tuple(old)
+    told = {"row": row_id, "state": new, **values}
+    if unit.connection.execute(_move(table, sources), told).rowcount != 1:
         raise BrokenInvariant(f"{table.name} {row_id} is not {' or '.join(sources)}, so it cannot become {new}")
+
+
+@cache
+def _move(table: Table, sources: tuple[str, ...]) -> Update:
+    """Takes the row's key as ``row``, and the columns to set by their names."""
+    (key,) = table.primary_key.columns
+    return update(table).where(key == bindparam("row"), table.c.state.in_(sources))

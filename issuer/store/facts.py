@@ -4,12 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from issuer.store.inserts import insert_new
 from issuer.store.states import Door, FactState
 from issuer.store.tables import fact
 from issuer.store.unit import Unit
+
+_NEW = select(fact).where(fact.c.state == FactState.NEW).order_by(fact.c.id).limit(bindparam("most"))
+_KNOWN = select(fact.c.id).where(fact.c.door == bindparam("door"), fact.c.key == bindparam("key"))
+_APPLY = update(fact).where(fact.c.id == bindparam("fact"), fact.c.state == FactState.NEW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +43,20 @@ def bring(unit: Unit, door: Door, news: Iterable[News]) -> None:
 
 def new(connection: Connection, limit: int = 1000) -> list[Fact]:
     """Facts that no operation has turned into state yet, in the order they came."""
-    statement = select(fact).where(fact.c.state == FactState.NEW).order_by(fact.c.id).limit(limit)
     return [
         Fact(id=row.id, door=row.door, key=row.key, kind=row.kind, payload=row.payload)
-        for row in connection.execute(statement)
+        for row in connection.execute(_NEW, {"most": limit})
     ]
 
 
 def known(connection: Connection, door: Door, key: str) -> bool:
     """Whether the world has told this already."""
-    statement = select(fact.c.id).where(fact.c.door == door, fact.c.key == key)
-    return connection.execute(statement).first() is not None
+    return connection.execute(_KNOWN, {"door": door, "key": key}).first() is not None
 
 
 def apply(unit: Unit, fact_id: int) -> bool:
     """Claim a fact for this unit of work; False if another process has applied it."""
-    statement = update(fact).where(fact.c.id == fact_id, fact.c.state == FactState.NEW).values(state=FactState.APPLIED)
-    return unit.connection.execute(statement).rowcount == 1
+    return unit.connection.execute(_APPLY, {"fact": fact_id, "state": FactState.APPLIED}).rowcount == 1
 
 
 def _row(unit: Unit, door: Door, item: News) -> dict[str, Any]:

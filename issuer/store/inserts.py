@@ -1,5 +1,6 @@
 """Inserts that both engines understand."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -8,5 +9,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 def insert_new(connection: Connection, table: Table) -> Any:
     """An insert that passes over rows which are there already, by any of the table's unique keys."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+    return _insert_new(connection.dialect.name, table)
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> Any:
+    engine = postgresql if dialect == "postgresql" else sqlite
+    return engine.insert(table).on_conflict_do_nothing()

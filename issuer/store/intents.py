@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, insert, or_, select, update
 
 from issuer.store.states import Door, IntentState, Scope
 from issuer.store.tables import audit_record, intent, lock, log_tree
@@ -12,6 +12,24 @@ from issuer.store.unit import Unit
 
 _HELD_BY = {"mint": Scope.MINTING, "payment": Scope.PAYOUTS}
 """Kinds of intents, and the scope whose locks they wait for."""
+
+FREE: ColumnElement[bool] = ~exists().where(
+    lock.c.cleared_at.is_(None),
+    or_(*(and_(intent.c.kind == kind, lock.c.scope == scope) for kind, scope in _HELD_BY.items())),
+)
+"""No lock holds the intent: what was decided before a lock, and has not left, stays until it is cleared."""
+
+_EMIT = insert(intent).returning(intent.c.id)
+_GET = select(intent).where(intent.c.id == bindparam("intent"))
+_MOVE = update(intent).where(intent.c.id == bindparam("intent"), intent.c.state == bindparam("old"))
+_DUE = (
+    select(intent)
+    .join(audit_record, audit_record.c.id == intent.c.record_id)
+    .where(intent.c.door == bindparam("door"), intent.c.state == IntentState.OPEN, FREE)
+    .where(audit_record.c.place < select(log_tree.c.published).scalar_subquery())
+    .order_by(intent.c.id)
+    .limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,37 +43,21 @@ class Intent:
 def emit(unit: Unit, door: Door, kind: str, subject: str, payload: dict[str, Any], record_id: int) -> int:
     """Write an intent that may leave once the audit record is sealed in the log; return its id."""
     values = {"door": door, "kind": kind, "subject": subject, "payload": payload, "record_id": record_id}
-    statement = insert(intent).values(**values, state=IntentState.OPEN, at=unit.now)
-    return int(unit.connection.execute(statement.returning(intent.c.id)).scalar_one())
+    return int(unit.connection.execute(_EMIT, values | {"state": IntentState.OPEN, "at": unit.now}).scalar_one())
 
 
 def due(connection: Connection, door: Door, limit: int = 100) -> list[Intent]:
     """The open intents of a door whose record lies in the published log and which no lock holds, oldest first."""
-    published = select(log_tree.c.published).scalar_subquery()
-    statement = (
-        select(intent)
-        .join(audit_record, audit_record.c.id == intent.c.record_id)
-        .where(intent.c.door == door, intent.c.state == IntentState.OPEN, audit_record.c.place < published, free())
-        .order_by(intent.c.id)
-        .limit(limit)
-    )
-    return _intents(connection.execute(statement).all())
-
-
-def free() -> ColumnElement[bool]:
-    """No lock holds the intent: what was decided before a lock, and has not left, stays until it is cleared."""
-    holds = or_(*(and_(intent.c.kind == kind, lock.c.scope == scope) for kind, scope in _HELD_BY.items()))
-    return ~exists().where(lock.c.cleared_at.is_(None), holds)
+    return _intents(connection.execute(_DUE, {"door": door, "most": limit}).all())
 
 
 def get(connection: Connection, intent_id: int) -> Intent:
-    return _intents(connection.execute(select(intent).where(intent.c.id == intent_id)).all())[0]
+    return _intents(connection.execute(_GET, {"intent": intent_id}).all())[0]
 
 
 def move(unit: Unit, intent_id: int, old: IntentState, new: IntentState) -> bool:
     """Move an intent from one state to another; False if another process moved it first."""
-    statement = update(intent).where(intent.c.id == intent_id, intent.c.state == old).values(state=new)
-    return unit.connection.execute(statement).rowcount == 1
+    return unit.connection.execute(_MOVE, {"intent": intent_id, "old": old, "state": new}).rowcount == 1
 
 
 def _intents(rows: Sequence[Row[Any]]) -> list[Intent]:
