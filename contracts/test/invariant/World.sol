@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IReserveFeed} from "../../interfaces/IReserveFeed.sol";
-import {FROZEN} from "../../types/AccountWord.sol";
+import {FROZEN, VERIFIED} from "../../types/AccountWord.sol";
 import {BackingWord} from "../../types/BackingWord.sol";
 import {ALL_STOPS} from "../../types/RulesWord.sol";
 import {CNH, FEN} from "../support/Deployed.sol";
@@ -155,14 +155,14 @@ contract World is Signing {
         require(_stops() & 2 == 0, "minted while stopped");
     }
 
-    // Customers
+    // Customers, who ask for what they have: stops, freezes and the policy refuse it, and nothing else does
 
     function transfer(uint256 from, uint256 to, uint256 value) external onlyFrom(people[from % 3]) {
         value = bound(value, 0, token.balanceOf(people[from % 3]));
         bytes memory call = abi.encodeCall(token.transfer, (people[to % 3], value));
-        if (!_did(people[from % 3], address(token), call)) return;
-        require(_stops() & 1 == 0, "transferred while stopped");
-        ++successes[Action.Transfer];
+        bool done = _did(people[from % 3], address(token), call);
+        require(done == _mayTransfer(from, from, to), "a transfer did not end as the rules say");
+        if (done) ++successes[Action.Transfer];
     }
 
     function transferFrom(uint256 spender, uint256 from, uint256 to, uint256 value)
@@ -173,14 +173,16 @@ contract World is Signing {
         vm.prank(people[from % 3]);
         token.approve(people[spender % 3], value);
         bytes memory call = abi.encodeCall(token.transferFrom, (people[from % 3], people[to % 3], value));
-        if (_did(people[spender % 3], address(token), call)) ++successes[Action.TransferFrom];
+        bool done = _did(people[spender % 3], address(token), call);
+        require(done == _mayTransfer(spender, from, to), "a transfer from did not end as the rules say");
+        if (done) ++successes[Action.TransferFrom];
     }
 
     function redeem(uint256 from, uint256 value) external onlyFrom(people[from % 3]) {
         value = bound(value, 0, token.balanceOf(people[from % 3]) / FEN) * FEN;
-        if (!_did(people[from % 3], address(token), abi.encodeCall(token.redeem, (value, ROOT)))) return;
-        require(_stops() & 4 == 0, "redeemed while stopped");
-        ++successes[Action.Redeem];
+        bool done = _did(people[from % 3], address(token), abi.encodeCall(token.redeem, (value, ROOT)));
+        require(done == (value > 0 && _mayRedeem(from)), "a redemption did not end as the rules say");
+        if (done) ++successes[Action.Redeem];
     }
 
     // Signatures, submitted by a stranger
@@ -192,14 +194,17 @@ contract World is Signing {
         vm.prank(mallory);
         token.permit(owner, people[to % 3], value, FOREVER, signed(keys[from % 3], hash));
         bytes memory call = abi.encodeCall(token.transferFrom, (owner, people[to % 3], value));
-        if (_did(people[to % 3], address(token), call)) ++successes[Action.Permit];
+        bool done = _did(people[to % 3], address(token), call);
+        require(done == _mayTransfer(to, from, to), "a permitted transfer did not end as the rules say");
+        if (done) ++successes[Action.Permit];
     }
 
     function authorize(uint256 from, uint256 to, uint256 value) external onlyFrom(people[from % 3]) {
         value = bound(value, 0, token.balanceOf(people[from % 3]));
         bytes32 unused = bytes32(++nonce);
-        if (!_transferred(people[from % 3], people[to % 3], value, unused, keys[from % 3])) return;
-        require(_stops() & 1 == 0, "transferred while stopped");
+        bool done = _transferred(people[from % 3], people[to % 3], value, unused, keys[from % 3]);
+        require(done == _mayTransfer(from, from, to), "an authorized transfer did not end as the rules say");
+        if (!done) return;
         require(!_transferred(people[from % 3], people[to % 3], 0, unused, keys[from % 3]), "authorized twice");
         ++successes[Action.Authorize];
     }
@@ -231,9 +236,9 @@ contract World is Signing {
         bytes memory call = abi.encodeWithSelector(
             token.redeemWithAuthorization.selector, account, value, ROOT, FOREVER, unused, signature
         );
-        if (!_did(mallory, address(token), call)) return;
-        require(_stops() & 4 == 0, "redeemed while stopped");
-        ++successes[Action.RedeemSigned];
+        bool done = _did(mallory, address(token), call);
+        require(done == (value > 0 && _mayRedeem(from)), "a signed redemption did not end as the rules say");
+        if (done) ++successes[Action.RedeemSigned];
     }
 
     function _transferred(address from, address to, uint256 value, bytes32 unused, uint256 key) private returns (bool) {
@@ -372,6 +377,21 @@ contract World is Signing {
         for (uint256 i = 0; i < 3; ++i) {
             balances[i] = token.balanceOf(people[i]);
         }
+    }
+
+    function _mayTransfer(uint256 spender, uint256 from, uint256 to) private view returns (bool) {
+        return _stops() & 1 == 0 && _allowed(spender) && _allowed(from) && _allowed(to);
+    }
+
+    function _mayRedeem(uint256 from) private view returns (bool) {
+        (, uint16 status,) = token.accountOf(people[from % 3]);
+        return _stops() & 4 == 0 && status == VERIFIED;
+    }
+
+    function _allowed(uint256 who) private view returns (bool) {
+        (uint16 required, uint16 forbidden,,,) = token.rules();
+        (, uint16 status,) = token.accountOf(people[who % 3]);
+        return status & required == required && status & forbidden == 0;
     }
 
     function _stops() private view returns (uint8 stops) {

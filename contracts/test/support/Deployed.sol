@@ -247,9 +247,13 @@ abstract contract Deployed {
         part.accept(act);
     }
 
-    function slowly(SlowActs part, bytes memory act) internal {
+    function waitFor(SlowActs part, bytes memory act) internal {
         propose(part, act);
         vm.warp(block.timestamp + DELAY);
+    }
+
+    function slowly(SlowActs part, bytes memory act) internal {
+        waitFor(part, act);
         accept(part, act);
     }
 }

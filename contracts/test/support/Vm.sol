@@ -25,6 +25,7 @@ interface Vm {
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
     function etch(address target, bytes calldata code) external;
+    function expectEmit() external;
     function expectEmit(address emitter) external;
     function expectRevert() external;
     function expectPartialRevert(bytes4 selector) external;

@@ -4,8 +4,15 @@ pragma solidity 0.8.37;
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 import {Authority} from "../../Authority.sol";
 import {Bootstrap} from "../../Bootstrap.sol";
+import {Minter} from "../../Minter.sol";
+import {OffshoreYuan} from "../../OffshoreYuan.sol";
+import {ReserveFeed} from "../../ReserveFeed.sol";
 import {IAuthority} from "../../interfaces/IAuthority.sol";
 import {IBootstrap} from "../../interfaces/IBootstrap.sol";
+import {IMinter} from "../../interfaces/IMinter.sol";
+import {IOffshoreYuan} from "../../interfaces/IOffshoreYuan.sol";
+import {IReserveFeed} from "../../interfaces/IReserveFeed.sol";
+import {FROZEN, VERIFIED} from "../../types/AccountWord.sol";
 import {create} from "../support/Code.sol";
 import {Deployed} from "../support/Deployed.sol";
 import {vm} from "../support/Vm.sol";
@@ -214,6 +221,41 @@ contract BootstrapTest is Deployed {
         vm.assertEq(feed.token(), address(token));
         vm.assertEq(address(minter.token()), address(token));
         vm.assertEq(token.DELAY(), DELAY);
+    }
+
+    function test_the_deployment_says_what_it_sets() public {
+        bootstrap = Bootstrap(create("Bootstrap", abi.encode(deployer, admin)));
+        authority = Authority(create("Authority", abi.encode(address(bootstrap), table.conflicts())));
+        feed = ReserveFeed(create("ReserveFeed", abi.encode(authority, ATTESTOR, DELAY)));
+        vm.expectEmit();
+        emit IOffshoreYuan.PolicySet(VERIFIED, FROZEN);
+        vm.expectEmit();
+        emit IOffshoreYuan.ReportAgeSet(0, 1 days);
+        vm.expectEmit();
+        emit IOffshoreYuan.FeedSet(address(0), address(feed));
+        token = OffshoreYuan(create("OffshoreYuan", abi.encode(authority, address(feed), DELAY)));
+        minter = Minter(create("Minter", abi.encode(authority, token, MINTING_KEY, DELAY)));
+        IBootstrap.Wiring memory plan = wiring();
+        address[] memory set = attestors();
+
+        vm.expectEmit(address(feed));
+        emit IReserveFeed.Bound(address(token));
+        vm.expectEmit(address(feed));
+        emit IReserveFeed.AttestorAdded(set[0], 1);
+        vm.expectEmit(address(feed));
+        emit IReserveFeed.AttestorAdded(set[1], 2);
+        vm.expectEmit(address(feed));
+        emit IReserveFeed.QuorumSet(2, 3);
+        vm.expectEmit(address(token));
+        emit IOffshoreYuan.MinterSet(address(0), address(minter));
+        vm.expectEmit(address(minter));
+        emit IMinter.LimitSet(WINDOW, WINDOW_CAPACITY, WINDOW_REFILL, 1);
+        vm.expectEmit(address(minter));
+        emit IMinter.LimitSet(sender, CAPACITY, REFILL, 1);
+        vm.expectEmit(address(bootstrap));
+        emit IBootstrap.Wired(address(authority), address(token), admin);
+        vm.prank(deployer);
+        bootstrap.run(plan);
     }
 
     function test_only_the_deployer_runs_it_and_once() public {

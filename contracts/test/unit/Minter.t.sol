@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Minter} from "../../Minter.sol";
 import {IAuthority} from "../../interfaces/IAuthority.sol";
 import {IMinter} from "../../interfaces/IMinter.sol";
 import {ISlowActs} from "../../interfaces/ISlowActs.sol";
+import {create} from "../support/Code.sol";
 import {CNH, Deployed} from "../support/Deployed.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -112,6 +114,24 @@ contract MinterTest is Deployed {
         vm.expectRevert(abi.encodeWithSelector(ISlowActs.NotAllowed.selector, sender, minter.open.selector));
         vm.prank(sender);
         minter.open(limits);
+    }
+
+    function test_the_window_is_opened_first() public {
+        Minter fresh = Minter(create("Minter", abi.encode(authority, token, MINTING_KEY, DELAY)));
+        vm.expectRevert(IMinter.NoWindow.selector);
+        vm.prank(admin);
+        fresh.open(new IMinter.Limit[](0));
+        IMinter.Limit[] memory limits = new IMinter.Limit[](1);
+        limits[0] = IMinter.Limit(sender, 1, 1);
+        vm.expectRevert(IMinter.NoWindow.selector);
+        vm.prank(admin);
+        fresh.open(limits);
+    }
+
+    function test_the_window_is_nobodys_key() public {
+        vm.assertEq(authority.rolesOf(WINDOW), 0);
+        lower(guardian, WINDOW, 1, 1);
+        vm.assertEq(authority.rolesOf(WINDOW), 0);
     }
 
     // Lowering

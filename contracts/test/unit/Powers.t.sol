@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {IOffshoreYuan} from "../../interfaces/IOffshoreYuan.sol";
 import {ISlowActs} from "../../interfaces/ISlowActs.sol";
@@ -9,6 +10,7 @@ import {FROZEN, VERIFIED} from "../../types/AccountWord.sol";
 import {ALL_STOPS, STOP_MINT, STOP_REDEEM, STOP_TRANSFER} from "../../types/RulesWord.sol";
 import {CNH, Deployed} from "../support/Deployed.sol";
 import {CeilingHook, Part} from "../support/Doubles.sol";
+import {PlainToken} from "../support/Tokens.sol";
 import {vm} from "../support/Vm.sol";
 
 /// @dev The one-step powers over the token and its slow acts, one by one.
@@ -196,7 +198,11 @@ contract PowersTest is Deployed {
 
     function test_the_minter_is_replaced_by_one_of_this_token() public {
         Part next = new Part(address(token));
-        slowly(token, abi.encodeCall(token.setMinter, (address(minter), address(next))));
+        bytes memory act = abi.encodeCall(token.setMinter, (address(minter), address(next)));
+        waitFor(token, act);
+        vm.expectEmit(address(token));
+        emit IOffshoreYuan.MinterSet(address(minter), address(next));
+        accept(token, act);
         vm.assertEq(token.minter(), address(next));
         attest(CNH, CNH, 0);
         mintRefused(alice, CNH, abi.encodeWithSelector(IOffshoreYuan.NotMinter.selector, address(minter)));
@@ -205,7 +211,11 @@ contract PowersTest is Deployed {
     function test_the_feed_is_replaced_by_one_of_this_token() public {
         Part next = new Part(address(token));
         stop(STOP_REDEEM);
-        slowly(token, abi.encodeCall(token.setFeed, (address(feed), address(next))));
+        bytes memory act = abi.encodeCall(token.setFeed, (address(feed), address(next)));
+        waitFor(token, act);
+        vm.expectEmit(address(token));
+        emit IOffshoreYuan.FeedSet(address(feed), address(next));
+        accept(token, act);
         vm.assertEq(token.feed(), address(next));
         (,, uint8 stops, uint32 stopCount,) = token.rules();
         vm.assertEq(stops, STOP_REDEEM);
@@ -236,7 +246,11 @@ contract PowersTest is Deployed {
 
     function test_the_hook_is_set_and_removed() public {
         CeilingHook hook = new CeilingHook(0);
-        slowly(token, abi.encodeCall(token.setHook, (address(0), address(hook))));
+        bytes memory act = abi.encodeCall(token.setHook, (address(0), address(hook)));
+        waitFor(token, act);
+        vm.expectEmit(address(token));
+        emit IOffshoreYuan.HookSet(address(0), address(hook));
+        accept(token, act);
         (,,,, address found) = token.rules();
         vm.assertEq(found, address(hook));
         slowly(token, abi.encodeCall(token.setHook, (address(hook), address(0))));
@@ -266,7 +280,11 @@ contract PowersTest is Deployed {
 
     function test_a_policy_keeps_the_rest_of_the_rules() public {
         stop(STOP_MINT);
-        slowly(token, abi.encodeCall(token.setPolicy, (VERIFIED, FROZEN, 8, FROZEN | 4)));
+        bytes memory act = abi.encodeCall(token.setPolicy, (VERIFIED, FROZEN, 8, FROZEN | 4));
+        waitFor(token, act);
+        vm.expectEmit(address(token));
+        emit IOffshoreYuan.PolicySet(8, FROZEN | 4);
+        accept(token, act);
         (uint16 required, uint16 forbidden, uint8 stops, uint32 stopCount,) = token.rules();
         vm.assertEq(required, 8);
         vm.assertEq(forbidden, FROZEN | 4);
@@ -283,13 +301,17 @@ contract PowersTest is Deployed {
                 abi.encodeWithSelector(IOffshoreYuan.InvalidReportAge.selector, wrong[i])
             );
         }
-        slowly(token, abi.encodeCall(token.setReportAge, (1 days, 7 days)));
+        bytes memory act = abi.encodeCall(token.setReportAge, (1 days, 7 days));
+        waitFor(token, act);
+        vm.expectEmit(address(token));
+        emit IOffshoreYuan.ReportAgeSet(1 days, 7 days);
+        accept(token, act);
         vm.assertEq(token.reportAge(), 7 days);
         vm.assertEq(token.minter(), address(minter));
     }
 
     function test_no_slow_act_is_done_directly() public {
-        bytes[8] memory acts = [
+        bytes[12] memory acts = [
             resume(STOP_MINT, 1),
             unfreeze(alice, 1),
             abi.encodeCall(token.setMinter, (address(minter), address(minter))),
@@ -297,8 +319,13 @@ contract PowersTest is Deployed {
             abi.encodeCall(token.setHook, (address(0), address(0))),
             abi.encodeCall(token.setPolicy, (VERIFIED, FROZEN, VERIFIED, FROZEN)),
             abi.encodeCall(token.setReportAge, (1 days, 1 hours)),
+            abi.encodeCall(token.seize, (alice, CNH, CNH, "case")),
+            abi.encodeCall(token.retire, (address(feed))),
+            abi.encodeCall(token.setContractURI, (keccak256(bytes(token.contractURI())), "papers")),
+            abi.encodeCall(token.rescue, (IERC20(address(new PlainToken())), bob, 0)),
             abi.encodeCall(token.rehearse, (resume(STOP_MINT, 1)))
         ];
+        endow(alice, CNH);
         stop(STOP_MINT);
         freeze(alice);
         for (uint256 i = 0; i < acts.length; ++i) {
