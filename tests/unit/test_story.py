@@ -27,7 +27,13 @@ class Chain:
         self.story.play(Event(self.block, position, name, address, f"transaction {self.block}", at, values))
 
     def report(self, reserve: int, credited: int, paid: int = 0, *, feed: str = FEED, **changed: int) -> None:
-        told = {"number": self.block, "asOf": START + self.block + 1, "logRoot": "0x", "logSize": self.block, **changed}
+        told: dict[str, Any] = {
+            "number": self.block,
+            "asOf": START + self.block + 1,
+            "logRoot": "0x",
+            "logSize": self.block,
+            **changed,
+        }
         self.set("ReportPosted", feed, reserve=reserve, credited=credited, paid=paid, **told)
 
     def mint(self, *values: int, first: int = 0, time: int = 0) -> None:
