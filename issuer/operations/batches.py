@@ -121,7 +121,7 @@ def attest(unit: Unit) -> int:
     issued = minted_and_released(unit.connection)
     for row in _batches(unit.connection, BatchState.FUNDED):
         issued += row.value
-        if issued > latest.credited or issued - latest.paid > latest.reserve:
+        if not _covers(latest, issued):
             break
         move(unit, batch, row.id, BatchState.FUNDED, BatchState.ATTESTED)
         released += 1
@@ -129,8 +129,14 @@ def attest(unit: Unit) -> int:
 
 
 def send(unit: Unit) -> int:
-    """Write the mint intents of attested batches that have none alive; the number written."""
-    if locks.locked(unit.connection, Scope.MINTING):
+    """Write the mint intents of attested batches that have none alive; the number written.
+
+    None while the last report does not cover them any more: the contract would refuse them one by one.
+    """
+    latest = _latest_report(unit.connection)
+    if latest is None or locks.locked(unit.connection, Scope.MINTING):
+        return 0
+    if not _covers(latest, minted_and_released(unit.connection)):
         return 0
     rows = [row for row in _batches(unit.connection, BatchState.ATTESTED) if row.not_before <= unit.now]
     rows = [row for row in rows if not _carried(unit.connection, row)]
@@ -262,7 +268,7 @@ def issued(connection: Connection) -> int:
 
 def minted_and_released(connection: Connection) -> int:
     """Units ever minted, burned or not, plus those of batches that may be minted at any moment."""
-    return issued(connection) + int(connection.execute(_RELEASED).scalar_one())
+    return issued(connection) + _released(connection)
 
 
 def withhold(unit: Unit, number: int) -> int:
@@ -285,10 +291,28 @@ def report_wanted(connection: Connection) -> bool:
     if connection.execute(_WANTS_REPORT).first() is not None:
         return True
     latest = _latest_report(connection)
-    return latest is not None and minted_and_released(connection) > latest.credited
+    if latest is None or _covers(latest, minted_and_released(connection)):
+        return False
+    # What the last report lacked may be there by now; while it is not, another one would say the same.
+    return minted_and_released(connection) > latest.credited or _backed(connection)
 
 
 # -- within
+
+
+def _covers(latest: Row[Any], issued: int) -> bool:
+    """The two inequalities that the contract checks when it mints."""
+    return bool(issued <= latest.credited and issued - latest.paid <= latest.reserve)
+
+
+def _backed(connection: Connection) -> bool:
+    """Whether, by our books, the reserve holds all that is outstanding, owed or about to be minted."""
+    owed = journal.balance(connection, chart.OUTSTANDING) + journal.balance(connection, chart.REDEMPTIONS)
+    return owed + _released(connection) <= journal.balance(connection, chart.RESERVE)
+
+
+def _released(connection: Connection) -> int:
+    return int(connection.execute(_RELEASED).scalar_one())
 
 
 def _insert(unit: Unit, orders: Sequence[Row[Any]]) -> int:
