@@ -6,30 +6,22 @@ order of account ids, so that two writers never wait for each other in a circle.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 
 from issuer.errors import BrokenInvariant, Refused
 from issuer.ledger import chart
 from issuer.money import format_units
+from issuer.store import sets
 from issuer.store.inserts import insert_new
 from issuer.store.tables import account, entry, posting
 from issuer.store.unit import Unit
 
 _BALANCE = select(account.c.balance).where(account.c.book == bindparam("book"), account.c.name == bindparam("name"))
-_ACCOUNTS = select(account.c.name, account.c.id).where(
-    account.c.book == bindparam("book"), account.c.name.in_(bindparam("names", expanding=True))
-)
-_ENTRY = insert(entry).returning(entry.c.id)
-_POSTINGS = insert(posting)
-_CHANGE = (
-    update(account)
-    .where(account.c.id == bindparam("account"))
-    .values(balance=account.c.balance + bindparam("change"), version=bindparam("entry"))
-)
+_ACCOUNTS = select(account.c.name, account.c.id).where(account.c.book == bindparam("book"))
 
 
 class Unbalanced(BrokenInvariant):
@@ -69,16 +61,12 @@ def post(unit: Unit, *entries: Entry, book: str = chart.BOOK) -> None:
     """Post entries in order. Raises Unbalanced, or Overdrawn if an account would fall below zero."""
     for item in entries:
         _check(item)
-    names = sorted({name for item in entries for name, _ in item.amounts})
-    accounts = _accounts(unit.connection, book, names)
-    ids = [_insert_entry(unit, book, item) for item in entries]
-    rows = [
-        {"entry_id": id_, "position": position, "account_id": accounts[name], "amount": amount}
-        for id_, item in zip(ids, entries, strict=True)
-        for position, (name, amount) in enumerate(item.amounts)
-    ]
-    unit.connection.execute(_POSTINGS, rows)
-    _add(unit.connection, _changes(entries, accounts), version=ids[-1])
+    amounts = [posting_ for item in entries for posting_ in item.amounts]
+    accounts = _accounts(unit, book, sorted({name for name, _ in amounts}))
+    ids = sets.numbers(unit, entry, len(entries))
+    _insert_entries(unit, book, ids, entries)
+    _insert_postings(unit, ids, entries, accounts)
+    _add(unit, _changes(amounts, accounts), version=ids[-1])
 
 
 def balance(connection: Connection, name: str, book: str = chart.BOOK) -> int:
@@ -138,29 +126,51 @@ def _check(item: Entry) -> None:
         raise Unbalanced(f"the entry {item.description!r} about {item.subject} does not balance")
 
 
-def _insert_entry(unit: Unit, book: str, item: Entry) -> int:
-    values = {"book": book, "description": item.description, "subject": item.subject, "at": unit.now}
-    return int(unit.connection.execute(_ENTRY, values).scalar_one())
-
-
-def _accounts(connection: Connection, book: str, names: Sequence[str]) -> dict[str, int]:
+def _accounts(unit: Unit, book: str, names: Sequence[str]) -> dict[str, int]:
     """The ids of accounts by name, opening those that are new."""
-    fresh = [{"book": book, "name": name, "kind": chart.kind(name), "balance": 0, "version": 0} for name in names]
-    connection.execute(insert_new(connection, account), fresh)
-    return {name: value for name, value in connection.execute(_ACCOUNTS, {"book": book, "names": names})}
+    found = _known(unit.connection, book, names)
+    missing = [name for name in names if name not in found]
+    if missing:
+        fresh = [{"book": book, "name": name, "kind": chart.kind(name), "balance": 0, "version": 0} for name in missing]
+        unit.connection.execute(insert_new(unit.connection, account), fresh)
+        found |= _known(unit.connection, book, missing)
+    return found
 
 
-def _changes(entries: Sequence[Entry], accounts: dict[str, int]) -> dict[int, int]:
-    changes: defaultdict[int, int] = defaultdict(int)
-    for item in entries:
-        for name, amount in item.amounts:
-            changes[accounts[name]] += chart.normal(name) * amount
-    return changes
+def _known(connection: Connection, book: str, names: Sequence[str]) -> dict[str, int]:
+    statement = _ACCOUNTS.where(sets.among(connection, account.c.name, names))
+    return {name: id_ for name, id_ in connection.execute(statement, {"book": book})}
 
 
-def _add(connection: Connection, changes: dict[int, int], version: int) -> None:
-    rows = [{"account": id_, "change": change, "entry": version} for id_, change in sorted(changes.items())]
+def _insert_entries(unit: Unit, book: str, ids: Sequence[int], entries: Sequence[Entry]) -> None:
+    columns = {
+        "id": ids,
+        "description": [item.description for item in entries],
+        "subject": [item.subject for item in entries],
+    }
+    sets.insert(unit, entry, columns, book=book, at=unit.now)
+
+
+def _insert_postings(unit: Unit, ids: Sequence[int], entries: Sequence[Entry], accounts: Mapping[str, int]) -> None:
+    columns = {
+        "entry_id": [id_ for id_, item in zip(ids, entries, strict=True) for _ in item.amounts],
+        "position": [position for item in entries for position in range(len(item.amounts))],
+        "account_id": [accounts[name] for item in entries for name, _ in item.amounts],
+        "amount": [amount for item in entries for _, amount in item.amounts],
+    }
+    sets.insert(unit, posting, columns)
+
+
+def _changes(amounts: Iterable[tuple[str, int]], accounts: Mapping[str, int]) -> dict[int, int]:
+    """What each account changes by, on its normal side."""
+    changes: defaultdict[str, int] = defaultdict(int)
+    for name, amount in amounts:
+        changes[name] += amount
+    return {accounts[name]: chart.normal(name) * change for name, change in changes.items()}
+
+
+def _add(unit: Unit, changes: Mapping[int, int], version: int) -> None:
     try:
-        connection.execute(_CHANGE, rows)
+        sets.add(unit, account, changes, version=version)
     except IntegrityError as error:
         raise Overdrawn("an account would fall below zero, so nothing was posted") from error

@@ -121,8 +121,9 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _note_write(connection: Connection, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool) -> None:
-    if context is not None and (context.isinsert or context.isupdate or context.isdelete):
+def _note_write(connection: Connection, _cursor: Any, text_: str, _values: Any, context: Any, _many: bool) -> None:
+    # An insert of many rows is given to the driver as text.
+    if text_.startswith("INSERT") or (context is not None and (context.isupdate or context.isdelete)):
         connection.info[_WROTE] = True
 
 

@@ -1,0 +1,125 @@
+"""Sets of rows: many are written by as few statements as one would be, on both engines.
+
+PostgreSQL takes the columns of a set as arrays and unnests them; SQLite runs one prepared statement over the rows.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import repeat
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Insert,
+    Table,
+    Update,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy import insert as insert_into
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Text
+
+from issuer.store.unit import Unit
+
+_NUMBERS = text("SELECT array_agg(nextval(pg_get_serial_sequence(:name, 'id'))) FROM generate_series(1, :count)")
+
+
+def numbers(unit: Unit, table: Table, count: int) -> list[int]:
+    """Ids for so many new rows, ascending, which no other unit gets."""
+    if _is_postgresql(unit.connection):
+        return sorted(unit.connection.scalar(_NUMBERS, {"name": table.name, "count": count}) or [])
+    # SQLite's write lock is held.
+    last = unit.connection.scalar(select(func.max(table.c.id))) or 0
+    return list(range(last + 1, last + count + 1))
+
+
+def insert(unit: Unit, table: Table, columns: Mapping[str, Sequence[Any]], **same: Any) -> None:
+    """Insert rows in order, given by their columns, all of one length, and by the values that are the same in all."""
+    told = {name: _plain(table.c[name], values) for name, values in columns.items()}
+    if _is_postgresql(unit.connection):
+        unit.connection.execute(_unnested(table, tuple(told), tuple(same)), told | same)
+    else:
+        rows = zip(*told.values(), *(repeat(value) for value in same.values()), strict=False)
+        unit.connection.exec_driver_sql(_prepared(table, (*told, *same)), list(rows))
+
+
+def add(unit: Unit, table: Table, changes: Mapping[Any, int], **values: Any) -> None:
+    """Add to the balances of rows, by their keys, and set other columns of theirs.
+
+    The rows are held in the order of their keys, so that two units never wait for each other in a circle.
+    """
+    keys = sorted(changes)
+    told = [changes[key] for key in keys]
+    if _is_postgresql(unit.connection):
+        hold, change = _added_to_held(table, tuple(values))
+        unit.connection.execute(hold, {"keys": keys})
+        unit.connection.execute(change, {"keys": keys, "changes": told, **values})
+    else:
+        rows = [{"at": key, "change": change, **values} for key, change in zip(keys, told, strict=True)]
+        unit.connection.execute(_added(table), rows)
+
+
+def among(connection: Connection, column: Column[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """The condition that a column's value is one of these."""
+    found = list(values)
+    return column == any_(literal(found, ARRAY(column.type))) if _is_postgresql(connection) else column.in_(found)
+
+
+def _is_postgresql(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def _plain(column: Column[Any], values: Sequence[Any]) -> Sequence[Any]:
+    return [json.dumps(value) for value in values] if isinstance(column.type, JSON) else values
+
+
+@cache
+def _unnested(table: Table, names: tuple[str, ...], same: tuple[str, ...]) -> Insert:
+    """Takes columns as arrays, and what is the same in all rows as it is, by their names."""
+    given = [_values(table.c[name]) for name in names]
+    given += [cast(bindparam(name), table.c[name].type) for name in same]
+    return insert_into(table).from_select([*names, *same], select(*given))
+
+
+def _values(column: Column[Any]) -> ColumnElement[Any]:
+    if isinstance(column.type, JSON):
+        return cast(func.unnest(bindparam(column.name, type_=ARRAY(Text))), JSON)
+    return func.unnest(bindparam(column.name, type_=ARRAY(column.type)))
+
+
+@cache
+def _prepared(table: Table, names: tuple[str, ...]) -> str:
+    """Takes a row's values in the order of the names."""
+    given = insert_into(table).values({name: bindparam(name) for name in names})
+    return str(given.compile(dialect=sqlite.dialect()))
+
+
+@cache
+def _added(table: Table) -> Update:
+    """Takes a row's key as ``at``, its change, and the columns to set by their names."""
+    (key,) = table.primary_key.columns
+    return update(table).where(key == bindparam("at")).values(balance=table.c.balance + bindparam("change"))
+
+
+@cache
+def _added_to_held(table: Table, names: tuple[str, ...]) -> tuple[Any, Update]:
+    """Holds the rows in the order of their keys; adds the changes to them."""
+    (key,) = table.primary_key.columns
+    keys = bindparam("keys", type_=ARRAY(key.type))
+    changes = bindparam("changes", type_=ARRAY(table.c.balance.type))
+    given = select(func.unnest(keys).label("at"), func.unnest(changes).label("change")).subquery()
+    values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in names}
+    change = update(table).where(key == given.c.at).values(balance=table.c.balance + given.c.change, **values)
+    return select(key).where(key == any_(keys)).order_by(key).with_for_update(key_share=True), change
