@@ -1,6 +1,7 @@
 """The log folder by itself: it grows only by what extends it, proves every record, and shows every tampering."""
 
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +122,41 @@ def test_a_large_log_written_at_once_is_the_same_as_one_that_grew(tmp_path: Path
     for name in full:
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "grown" / name).read_bytes()
     assert verify(whole).holds
+
+
+def test_appending_reads_nothing_old(tmp_path: Path) -> None:
+    """It goes on when every full bundle and full tile of leaves is gone, and asks for the open bundle's records."""
+    entries, asked = [index.to_bytes(4) for index in range(66_300)], list[int]()
+    folder = LogFolder(tmp_path / "log", KEY.verifier)
+    folder.extend(note(entries[:66_000]), lambda start, end: entries[start:end])
+    for kind in ("0", "entries"):
+        for old in (tmp_path / "log" / "tile" / kind).rglob("[0-9][0-9][0-9]"):
+            old.unlink()
+
+    def given(start: int, end: int) -> list[bytes]:
+        asked.append(start)
+        return entries[start:end]
+
+    folder.extend(note(entries), given)
+    assert asked == [66_000 // 256 * 256]
+    assert folder.log.checkpoint().root == merkle.root(entries)
+    assert merkle.root_at(folder.log.nodes(66_300), 66_300) == merkle.root(entries)
+
+
+def test_the_root_needs_the_memory_of_a_logarithm() -> None:
+    """For 2^14 leaves no more is held at once than for 2^8, but for a few hashes."""
+
+    def peak(leaves: int) -> int:
+        tracemalloc.start()
+        tree = merkle.CompactRange()
+        for index in range(leaves):
+            tree.append(merkle.leaf_hash(index.to_bytes(4)))
+        assert len(tree.root()) == 32
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(2**14 - 1) < peak(2**8 - 1) + 16 * 100
 
 
 # -- what does not extend the log is not taken

@@ -1,15 +1,20 @@
 """The stranger's verifier on a whole world: what it says when everything is true, and what it needs."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distribution
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from issuer import verify
 from issuer.money import parse_units
@@ -18,10 +23,14 @@ from tests import anvil, stranger
 from tests.anvil import ROOT
 from tests.world import World
 
+EARLIER = 40
+"""Blocks of the chain before the issuer's first."""
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with anvil.run() as chain:
+        chain.mine(EARLIER)
         world = World.create(tmp_path_factory.mktemp("world"), chain)
         stranger.live(world)
         yield world
@@ -38,7 +47,7 @@ def server(world: World) -> Iterator[str]:
     """The log folder as it lies, behind a static file server."""
     handler = partial(QuietHandler, directory=world.issuer.home.log)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=partial(server.serve_forever, poll_interval=0.01))
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
@@ -73,19 +82,127 @@ def test_the_next_run_must_find_what_this_one_saw(world: World) -> None:
     assert (again.failure, again.seen) == ("", seen.size)
 
 
+def test_only_the_token_s_own_time_is_read(world: World) -> None:
+    """A public chain is millions of blocks old when an issuer begins; the first block is found by halving."""
+    node = Listening(world.chain.url)
+    verdict = check_with(world, node)
+    assert verdict.failure == ""
+    assert EARLIER < verdict.first_block <= EARLIER + 2
+    assert min(node.first_blocks) == verdict.first_block
+    assert sum(method == "eth_getCode" for method in node.asked) < 20
+
+
+class Listening(verify.Node):
+    """Remembers what it was asked."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked: list[str] = []
+        self.first_blocks: list[int] = []
+
+    def ask(self, method: str, *params: Any) -> Any:
+        self.asked.append(method)
+        if method == "eth_getLogs":
+            self.first_blocks.append(int(params[0]["fromBlock"], 16))
+        return super().ask(method, *params)
+
+
+class Amnesiac(Listening):
+    """Says that no contract was ever there before its newest block, as some nodes do that keep no old states."""
+
+    def ask(self, method: str, *params: Any) -> Any:
+        answer = super().ask(method, *params)
+        newest = hex(int(super().ask("eth_blockNumber"), 16))
+        return "0x" if method == "eth_getCode" and params[1] != newest else answer
+
+
+def test_a_node_that_forgot_when_the_contracts_came_is_read_from_the_first_block(world: World) -> None:
+    verdict = check_with(world, Amnesiac(world.chain.url))
+    assert (verdict.failure, verdict.first_block) == ("", 0)
+
+
+def check_with(world: World, node: verify.Node, say: verify.Say = lambda _: None) -> verify.Verdict:
+    key, source = verify.Key.parse(stranger.vkey(world)), verify.Source(str(world.issuer.home.log))
+    return verify.verify(node, source, world.token, key, seen=None, grace=0, say=say)[0]
+
+
 def test_it_is_one_file_that_runs_alone(world: World, tmp_path: Path) -> None:
-    """Copied away, without the package on the path; it remembers, and a second run says so."""
-    program = tmp_path / "verify.py"
+    """With nothing but the standard library and what ``pip install web3 cryptography`` brings; it remembers."""
+    program, packages = tmp_path / "verify.py", tmp_path / "packages"
     program.write_text((ROOT / "issuer" / "verify.py").read_text())
+    link_packages(packages, {"web3", "cryptography"})
     options = ["--rpc", world.chain.url, "--token", world.token, "--key", str(world.issuer.home.log_key)]
     options += ["--log", str(world.issuer.home.log), "--state", str(tmp_path / "seen.json")]
-    code = "import runpy, sys; sys.modules['issuer'] = None; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    code = (
+        f"import runpy, sys; sys.path.append({str(packages)!r}); runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    )
     run = partial(subprocess.run, capture_output=True, text=True, check=True, cwd=tmp_path)
-    alone = run([sys.executable, "-c", code, str(program), *options])
+    alone = run([sys.executable, "-I", "-S", "-c", code, str(program), *options])
     assert "VERIFIED: all 16 statements hold" in alone.stdout
     assert alone.stderr == ""
-    second = run([sys.executable, str(program), *options, "--json"])
+    second = run([sys.executable, "-I", "-S", "-c", code, str(program), *options, "--json"])
     assert json.loads(second.stdout)["seen"] == Seen(**json.loads((tmp_path / "seen.json").read_text())).size
+
+
+def link_packages(folder: Path, wanted: set[str]) -> None:
+    """A folder of what these packages and all that they need have installed, and of nothing else."""
+    folder.mkdir()
+    done = set[str]()
+    while names := wanted - done:
+        for name in names:
+            done.add(name)
+            found = distribution(name)
+            needed = [Requirement(text) for text in found.requires or []]
+            wanted |= {need.name for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})}
+            for top in {file.parts[0] for file in found.files or [] if file.parts[0] not in ("..", "__pycache__")}:
+                with suppress(FileExistsError):
+                    (folder / top).symlink_to(Path(str(found.locate_file(top))))
+    assert "issuer" not in {entry.name for entry in folder.iterdir()}
+
+
+def test_a_verdict_says_what_it_found_and_what_nobody_can_know(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--rpc", world.chain.url, "--token", world.token, "--key", stranger.vkey(world)]
+    arguments += ["--log", str(world.issuer.home.log), "--state", str(tmp_path / "seen.json")]
+    assert verify.main(arguments) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "mints          2 orders in 2 mints, 1,000,000.000000 CNH",
+        "redemptions    1, 100,000.000000 CNH",
+        "supply         900,000.000000 CNH",
+        "owed           900,000.000000 CNH: supply, and redemptions not yet paid",
+        "reserve        900,000.000000 CNH: 0.000000 more than is owed",
+        "attestors      quorum 2 of 2; 0 changes since the deployment; 0 signatures by contracts",
+        *(f"{statement:4}  {statement.meaning}" for statement in verify.Statement),
+        "   -  that the money is at the bank: attestors have signed for it (quorum 2 of 2), nobody else",
+        "   -  that you are shown the log that others are shown: keep what was seen with --state, and compare it",
+    ):
+        assert f"{line}\n" in said
+    assert verify.main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["failure"], told["statement"], told["orders"], told["seen"]) == ("", 0, 2, told["size"])
+    assert not any("others are shown" in what for what in told["unproven"])
+
+
+def test_the_document_names_the_statements_as_the_program_does() -> None:
+    rows = re.findall(r"^\| ([0-9]+) \| (.*?) \|", (ROOT / "docs" / "verify.md").read_text(), re.MULTILINE)
+    assert [(int(number), text) for number, text in rows] == [(item, item.meaning) for item in verify.Statement]
+
+
+def test_it_says_how_far_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To a person at a terminal, and to nobody else."""
+    said = list[str]()
+    check_with(world, verify.Node(world.chain.url), said.append)
+    kinds = [text.split()[0] for text in said]
+    assert list(dict.fromkeys(kinds)) == ["looking", "blocks", "records", "comparing"]
+    verify._progress()("blocks 1 of 2")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    verify._progress()("blocks 1 of 2")
+    assert "blocks 1 of 2" in capsys.readouterr().err
 
 
 def test_the_exit_status_tells_false_from_unknown(
@@ -115,11 +232,7 @@ def test_a_node_that_gives_few_logs_at_once_is_asked_again(world: World) -> None
                     raise Unknown("query exceeds max block range 10")
             return super().ask(method, *params)
 
-    key = verify.Key.parse(stranger.vkey(world))
-    source = verify.Source(str(world.issuer.home.log))
-    verdict, _ = verify.verify(
-        Narrow(world.chain.url), source, world.token, key, seen=None, grace=0, say=lambda _: None
-    )
+    verdict = check_with(world, Narrow(world.chain.url))
     assert verdict.failure == ""
     assert verdict.supply == parse_units("900000")
     assert max(asked) > 10
