@@ -12,6 +12,7 @@ from issuer.audit.integrator import Integrator
 from issuer.errors import Unreachable
 from issuer.operations import agenda, intake
 from issuer.operations.policy import Policy
+from issuer.recovery import Recovery
 from issuer.store.unit import Store
 
 
@@ -34,14 +35,19 @@ class Service:
     integrator: Integrator
     sources: tuple[Source, ...]  # the bank's inbox, the chain's watcher, the outcomes of what was sent
     senders: tuple[Sender, ...]  # the bank's outbox, the chain's sender
+    recovery: Recovery | None = None  # what catches up after a restore; without it nothing leaves a restored database
 
     def step(self) -> int:
         """Do everything that can be done now; how many things were done, zero when all waits for the world.
 
         A door that does not answer stops no other: its Unreachable is raised when all else is done.
         """
+        if self.recovery is not None and self.recovery.is_on():
+            return self.recovery.step()
         silent: list[Unreachable] = []
         done = sum(_attempt(source.collect, silent) for source in self.sources)
+        if done and self.recovery is not None and self.recovery.is_on():
+            return done
         done += intake.take(self.store, self.policy)
         done += agenda.work(self.store, self.policy)
         done += self.integrator.run()

@@ -17,6 +17,9 @@ from issuer.store.unit import Unit
 SALT_SIZE = 32
 """Bytes."""
 
+LOST = "0x" + "00" * SALT_SIZE
+"""Stands for a commitment whose salt was lost with a database."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
@@ -31,7 +34,12 @@ class Opening:
 
 
 def commit_personal(unit: Unit, value: str) -> str:
-    """Keep the value with a fresh salt; return the commitment that may be written to the log."""
+    """Keep the value with a fresh salt; return the commitment that may be written to the log.
+
+    In recovery the log has its commitment already, whose salt is lost: nothing is kept.
+    """
+    if unit.recall is not None:
+        return LOST
     opening = Opening(salt=unit.random_bytes(SALT_SIZE), value=value)
     row = {"commitment": opening.commitment, "salt": opening.salt, "value": value}
     unit.connection.execute(insert(salt_table).values(row))
@@ -44,6 +52,12 @@ def reveal(connection: Connection, commitment: str) -> Opening:
     if row is None:
         raise NotFound(f"nothing is kept for the commitment {commitment}", "It was erased, or never made here.")
     return Opening(salt=row.salt, value=row.value)
+
+
+def is_kept(connection: Connection, commitment: str) -> bool:
+    """Whether what a commitment stands for is still known here."""
+    statement = select(salt_table.c.commitment).where(salt_table.c.commitment == commitment)
+    return connection.execute(statement).first() is not None
 
 
 def erase(unit: Unit, commitment: str) -> int:

@@ -81,6 +81,8 @@ def append(
     )
     return int(unit.connection.execute(_APPEND, {"body": record.encode(), "subject": subject}).scalar_one())
 
+    if unit.recall is not None:
+        return unit.recall(record)
 
 def decode(body: bytes) -> Record:
     """Read a record back. Raises MalformedDocument unless it is a record of version 1 in its canonical form."""

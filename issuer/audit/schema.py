@@ -209,6 +209,22 @@ ACTIONS: Mapping[str, Action] = {
     "power.stop": Action("stop transfers (1), mints (2), redemptions (4)", _CASE, {"stops": "digits"}),
     "power.lower": Action(
         "lower a minting limit; the refill is a second's", _CASE, {"key": "address", "capacity": "CNH", "refill": "CNH"}
+    "key.fenced": Action(
+        "after a restore, bare transfers of the key to itself take the place of transactions that may have been lost",
+        "key:ADDRESS",
+        {"transactions": "number"},
+    ),
+    "recovery.begun": Action(
+        "the database is older than what was published or sent: nothing leaves until it has caught up",
+        "recovery:TIME",
+        {"cause": "text", "known_until": "time"},
+    ),
+    "recovery.ended": Action("it has caught up, and chain, books and statements agree", "recovery:TIME"),
+    "customer.restored": Action(
+        "a person has entered again what a restored database had lost of a customer",
+        "customer:NUMBER",
+        {"name": "commitment", "bank_account": "commitment", "jurisdiction": "word"},
+    ),
     ),
     "power.propose": Action("propose a slow act, as calldata", _CASE, {"contract": "word", "act": "bytes"}),
     "power.accept": Action("accept it after its delay", "case:act:ID", {"contract": "word", "act": "bytes"}),

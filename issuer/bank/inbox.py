@@ -39,6 +39,17 @@ class Inbox:
         """Turn new files into facts; the number of files taken."""
         return sum(self._collect(source) for source in _SIGNERS)
 
+    def gap(self) -> str | None:
+        """The first notice that lies there and waits for one before it, or for being whole; None without one."""
+        for source in _SIGNERS:
+            names = self._folder.names(source)
+            with self._store.read() as connection:
+                known = set(connection.scalars(_TAKEN, {"source": source}))
+            waiting = [name for name in names if documents.notice_of(name) is not None and name not in known]
+            if waiting:
+                return min(waiting)
+        return None
+
     def _collect(self, source: str) -> int:
         notices, others = self._new_names(source)
         read = [*takewhile(lambda name: self._take(source, name), notices)]

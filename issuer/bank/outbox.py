@@ -4,7 +4,7 @@ A document's bytes are stored, with its name, before its file is written; after 
 again under the same name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select
@@ -21,6 +21,8 @@ from issuer.store.unit import Store, Unit
 Consistency = Callable[[int, int], list[bytes]]
 """The log's RFC 6962 consistency proof between two sizes."""
 
+_OUT = (documents.ISSUER_TO_BANK, documents.ISSUER_TO_AUDITOR)
+_OPEN = select(intent).where(intent.c.door == Door.BANK, intent.c.state == IntentState.OPEN).order_by(intent.c.id)
 _WAITING = (
     select(document)
     .join(intent, intent.c.id == document.c.intent_id)
@@ -42,6 +44,32 @@ class Outbox:
         self._store_documents()
         return self._write_files()
 
+    def adopt(self) -> int:
+        """In recovery: what lies in the folder already was sent, and its own bytes are its document; how many."""
+        with self._store.read() as connection:
+            waiting = [row for row in connection.execute(_OPEN).mappings()]
+        lying = {folder: set(self._folder.names(folder)) for folder in _OUT}
+        return sum(self._adopt(row, lying) for row in waiting)
+
+    def _adopt(self, row: RowMapping, lying: dict[str, set[str]]) -> int:
+        name, folders = self._place(row["kind"], row["payload"])
+        source = next((folder for folder in folders if name in lying[folder]), None)
+        if source is None:
+            return 0
+        body = self._folder.read(source, name)
+        with self._store.unit("adopt a document") as unit:
+            if intents.move(unit, row["id"], IntentState.OPEN, IntentState.BOUND):
+                _keep(unit, row["id"], folders, name, body)
+        return 1
+
+    def _place(self, kind: str, payload: dict[str, Any]) -> tuple[str, Sequence[str]]:
+        """The name of an intent's document, and the folders that it goes to."""
+        if kind != "payment":
+            return documents.request_name(payload["number"]), _OUT
+        with self._store.read() as connection:
+            message_id = connection.scalar(select(payout.c.message_id).where(payout.c.id == payload["payout_id"]))
+        return documents.order_name(str(message_id)), _OUT[:1]
+
     def _store_documents(self) -> None:
         with self._store.read() as connection:
             due = intents.due(connection, Door.BANK)
@@ -52,13 +80,9 @@ class Outbox:
 
     def _store_document(self, unit: Unit, item: Intent) -> None:
         if item.kind == "payment":
-            name, body = _payment(unit.connection, item.payload["payout_id"])
-            folders = [documents.ISSUER_TO_BANK]
+            _keep(unit, item.id, _OUT[:1], *_payment(unit.connection, item.payload["payout_id"]))
         else:
-            name, body = self._report_request(item.payload)
-            folders = [documents.ISSUER_TO_BANK, documents.ISSUER_TO_AUDITOR]
-        rows = [{"intent_id": item.id, "folder": folder, "name": name, "body": body} for folder in folders]
-        unit.connection.execute(insert(document), rows)
+            _keep(unit, item.id, _OUT, *self._report_request(item.payload))
 
     def _report_request(self, asked: dict[str, Any]) -> tuple[str, bytes]:
         proof = self._consistency(asked["from_size"], asked["log_size"]) if asked["from_size"] else []
@@ -84,6 +108,11 @@ class Outbox:
             with self._store.unit("close document") as unit:
                 intents.move(unit, intent_id, IntentState.BOUND, IntentState.DONE)
         return len(waiting)
+
+
+def _keep(unit: Unit, intent_id: int, folders: Sequence[str], name: str, body: bytes) -> None:
+    rows = [{"intent_id": intent_id, "folder": folder, "name": name, "body": body} for folder in folders]
+    unit.connection.execute(insert(document), rows)
 
 
 def _payment(connection: Connection, payout_id: int) -> tuple[str, bytes]:

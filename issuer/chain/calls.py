@@ -23,8 +23,16 @@ JOBS = {
 }
 """Whose job each kind of intent is."""
 
+FENCE = "fence"
+"""A bare transfer of a key to itself: it uses up a nonce, and any transaction that was lost at it can never be mined."""
+
 Target = tuple[str, str]
 """Address and calldata."""
+
+
+def job(intent: Intent) -> Job:
+    """Whose job an intent is."""
+    return Job(intent.payload["job"]) if intent.kind == FENCE else JOBS[intent.kind]
 
 
 def encode(deployment: Deployment, intent: Intent, *, first: int = 0) -> Target:
@@ -49,6 +57,8 @@ def encode(deployment: Deployment, intent: Intent, *, first: int = 0) -> Target:
                 return deployment.address(told["contract"]), contracts.TOKEN.call(intent.kind, told["act"])
             case "cancel":
                 return deployment.address(told["contract"]), contracts.TOKEN.call("cancel", told["act_id"])
+            case "fence":
+                return told["address"], "0x"
     except KeyError as error:
         raise InvalidInput(f"a {intent.kind} intent has no {error}") from error
     raise InvalidInput(f"{intent.kind} is nothing that the chain door can send")
@@ -60,6 +70,9 @@ def describe(deployment: Deployment, target: str, data: str) -> tuple[str, dict[
     Raises InvalidInput or MalformedDocument if it is no call of ours.
     """
     contract = deployment.name(checksum(target))
+    keys = {address: name for name, address in deployment.keys.items()}
+    if data == "0x" and checksum(target) in keys:
+        return FENCE, {"job": keys[checksum(target)], "address": checksum(target)}
     if contract is None:
         raise InvalidInput(f"{target} is none of the contracts")
     function, arguments = contracts.CONTRACTS[contract].decode_call(data)

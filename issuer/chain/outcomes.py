@@ -38,14 +38,22 @@ class Outcomes:
     def collect(self) -> int:
         """Tell the outcomes that became final, and halt keys that somebody else uses; how many were told.
 
+        Raises Unreachable if the node does not answer.
+        """
+        with self._store.read() as connection:
+            keys = transactions.keys(connection)
+        return self.tell() + sum(self._watch(key) for key in keys)
+
+    def tell(self) -> int:
+        """Tell the outcomes that became final; how many.
+
         A block is final here once the watcher has taken it, so the events of a transaction are facts before its
         outcome is. Raises Unreachable if the node does not answer.
         """
         with self._store.read() as connection:
             live = transactions.live(connection)
-            keys = transactions.keys(connection)
             final = transactions.final_block(connection)
-        return sum(self._look(sent, final) for sent in live) + sum(self._watch(key) for key in keys)
+        return sum(self._look(sent, final) for sent in live)
 
     def _look(self, sent: Sent, final: int) -> int:
         found = self._find(sent)

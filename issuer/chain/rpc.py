@@ -37,6 +37,18 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mined:
+    """A transaction as its block has it."""
+
+    hash: str
+    sender: str
+    nonce: int
+    target: str | None  # None: it creates a contract
+    data: str
+    value: int  # wei
+
+
+@dataclass(frozen=True, kw_only=True)
 class Receipt:
     transaction: str
     block_number: int
@@ -98,6 +110,25 @@ def senders(node: Node, number: int) -> tuple[Block, list[tuple[str, int, str]]]
     with _reading("a block's transactions"):
         found = [(checksum(item["from"]), _number(item["nonce"]), item["hash"]) for item in answer["transactions"]]
     return _block(answer), found
+
+
+def transactions(node: Node, number: int) -> list[Mined]:
+    """The transactions of a block. Raises Unreachable if the node does not have it."""
+    answer = _raw_block(node, number, full=True)
+    if answer is None:
+        raise Unreachable(f"the node does not have block {number}, which was final")
+    with _reading("a block's transactions"):
+        return [
+            Mined(
+                hash=_hash(item["hash"]),
+                sender=checksum(item["from"]),
+                nonce=_number(item["nonce"]),
+                target=checksum(item["to"]) if item["to"] else None,
+                data=_data(item["input"]),
+                value=_number(item["value"]),
+            )
+            for item in answer["transactions"]
+        ]
 
 
 def receipt(node: Node, transaction: str) -> Receipt | None:

@@ -305,7 +305,7 @@ class Sender:
 def _by_job(due: Sequence[Intent]) -> dict[Job, list[Intent]]:
     found: dict[Job, list[Intent]] = {}
     for intent in due:
-        found.setdefault(calls.JOBS[intent.kind], []).append(intent)
+        found.setdefault(calls.job(intent), []).append(intent)
     return found
 
 

@@ -25,6 +25,8 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "deploy": ("installation", "Deploy the contracts; what exists is left alone."),
         "run": ("daemon", "Run the service until it is told to end."),
         "step": ("daemon", "Run one step of the service."),
+        "backup": ("backup", "Copy the database, while the service may run."),
+        "restore": ("backup", "Put a copy in its place, in recovery."),
     },
     "Customers": {
         "customer": ("customer", "Who may have tokens issued and redeemed."),
@@ -46,6 +48,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resume": ("power", "Propose to resume what is stopped."),
         "limit": ("limit", "The limits of the minting keys."),
         "act": ("act", "Slow acts that wait for their delay."),
+        "recovery": ("backup", "What a restored database still lacks."),
         "lock": ("lock", "What stops the service, why, and what lifts it."),
         "key": ("key", "The home's keys: list them, resume a halted one."),
         "transaction": ("transaction", "Transactions that wait: list them, give one up."),

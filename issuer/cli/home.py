@@ -19,6 +19,7 @@ from issuer.chain.deployer import Deployer, Parameters
 from issuer.chain.deployment import Deployment
 from issuer.chain.finality import Finality
 from issuer.chain.keystore import Job, Keystore
+from issuer.chain.lost import LostTransactions
 from issuer.chain.node import HttpNode, NodeError
 from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Sender
@@ -28,6 +29,7 @@ from issuer.cli import layout
 from issuer.cli.layout import Home
 from issuer.clock import Clock, SystemClock
 from issuer.errors import Misconfigured, Unreachable
+from issuer.ledger import chart, journal
 from issuer.messages import folder as documents
 from issuer.messages.abi import Item, parse_address
 from issuer.messages.contracts import CONTRACTS
@@ -35,7 +37,9 @@ from issuer.messages.signatures import personal_digest, recover
 from issuer.operations import binding
 from issuer.operations.binding import Binding
 from issuer.operations.policy import Policy
-from issuer.reports.reconciliation import Chain
+from issuer.recovery import Recovery
+from issuer.reports import reconciliation
+from issuer.reports.reconciliation import Chain, Line
 from issuer.service import Service
 from issuer.settings import Settings, remembered
 from issuer.store.unit import Store
@@ -221,6 +225,47 @@ class Issuer:
         return Watcher(self.store, self.node, self.deployment, Finality.parse(self.settings.finality))
 
     @cached_property
+    def outcomes(self) -> Outcomes:
+        return Outcomes(self.store, self.node)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        return Inbox(self.store, self.bank_folder)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self.store, self.bank_folder, self.log.log.consistency)
+
+    @cached_property
+    def recovery(self) -> Recovery:
+        """What catches up when the database is older than the world."""
+        return Recovery(
+            store=self.store,
+            policy=self.policy,
+            folder=self.log,
+            integrator=self.integrator,
+            inbox=self.inbox,
+            watcher=self.watcher,
+            outcomes=self.outcomes,
+            lost=LostTransactions(self.store, self.node, self.deployment),
+            outbox=self.outbox,
+            sender=self.sender,
+            compare=self.compare,
+        )
+
+    def compare(self) -> list[Line]:
+        """Chain, books and statements, line by line. Raises BrokenInvariant, Conflict or Unreachable."""
+        with self.store.read() as connection:
+            journal.verify(connection)
+            books = reconciliation.read(connection, self.accounts)
+        return reconciliation.compare(books, self.chain_at(books.block, books.holdings))
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """The issuer's accounts at the bank, and their names in the books."""
+        return {self.policy.collection_account: chart.COLLECTION, self.policy.reserve_account: chart.RESERVE}
+
+    @cached_property
     def sender(self) -> Sender:
         return Sender(self.store, self.node, self.keystore, self.deployment, self.clock)
 
@@ -231,8 +276,9 @@ class Issuer:
             store=self.store,
             policy=self.policy,
             integrator=self.integrator,
-            sources=(Inbox(self.store, self.bank_folder), self.watcher, Outcomes(self.store, self.node)),
-            senders=(Outbox(self.store, self.bank_folder, self.log.log.consistency), self.sender),
+            sources=(self.inbox, self.watcher, self.outcomes),
+            senders=(self.outbox, self.sender),
+            recovery=self.recovery,
         )
 
     def _attestor(self, name: str) -> str:

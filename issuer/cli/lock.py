@@ -6,6 +6,7 @@ from issuer.cli import answer
 from issuer.cli.parameters import NUMBER, answers, asks
 from issuer.cli.session import Session
 from issuer.operations import locks
+from issuer.reports import status
 
 
 @click.group()
@@ -21,7 +22,7 @@ def lock() -> None:
 def list_(session: Session) -> None:
     """List the locks in force: what is stopped, why, since when, and what lifts it."""
     with session.issuer.store.read() as connection:
-        found = locks.live(connection)
+        found = [*status.recovery(connection), *locks.live(connection)]
     columns = ("id", "scope", "since", "reason", "remedy")
     answer.rows(found, columns, empty="Nothing is locked.", as_json=session.as_json)
 

@@ -33,7 +33,7 @@ def status(session: Session) -> None:
         bound = binding.get(connection)
         position = report.position(connection)
         waits = _waits(issuer, connection)
-        locked = locks.live(connection)
+        locked = [*report.recovery(connection), *locks.live(connection)]
     shown = {"chain_id": bound.chain_id, "genesis": bound.genesis, "token": bound.token, **_figures(position)}
     if session.as_json:
         lists = {"locks": [answer.present(row) for row in locked], "waits": [answer.present(asdict(w)) for w in waits]}
@@ -74,7 +74,7 @@ def _figures(position: Position) -> dict[str, Any]:
 def _show_locks(locked: list[dict[str, Any]]) -> None:
     for row in locked:
         _say(f"LOCKED {row['scope']} since {utc(row['since'])}: {row['reason']}")
-        _say(f"  {row['remedy']} Then: issuer lock clear {row['id']}")
+        _say(f"  {row['remedy']}" + (f" Then: issuer lock clear {row['id']}" if row["id"] else ""))
 
 
 def _show_waits(waits: list[Wait]) -> None:

@@ -1,6 +1,7 @@
 """Customers: who may have tokens issued and redeemed, and the one bank account registered in their own name."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -62,8 +63,7 @@ def payable(connection: Connection, customer_id: int) -> dict[str, Any]:
     Raises BrokenInvariant if the row was changed since: money must not follow it.
     """
     row = get(connection, customer_id)
-    records = [entry.record for entry in trail.trace(connection, [f"customer:{customer_id}"])]
-    added = next((record.after for record in records if record.action == "customer.added"), None) or {}
+    added = _committed(connection, customer_id)
     for name in ("name", "bank_account"):
         opening = personal.reveal(connection, added.get(name, ""))
         if opening.value != row[name] or opening.commitment != added[name]:
@@ -85,6 +85,15 @@ def by_account(connection: Connection, bank_account: str) -> dict[str, Any] | No
 def same_name(registered: str, given: str) -> bool:
     """Whether a bank's spelling of a name is the registered one, but for case and spacing."""
     return " ".join(registered.split()).casefold() == " ".join(given.split()).casefold()
+
+
+def _committed(connection: Connection, customer_id: int) -> Mapping[str, Any]:
+    """The customer's first record, or if its salts were lost with a database, the one that took its place."""
+    known = ("customer.added", "customer.restored")
+    found = [entry.record for entry in trail.trace(connection, [f"customer:{customer_id}"])]
+    records = [record.after or {} for record in found if record.action in known]
+    kept = [record for record in records if personal.is_kept(connection, record["name"])]
+    return next(iter(kept or records), {})
 
 
 def _check(name: str, jurisdiction: str, bank_account: str) -> None:

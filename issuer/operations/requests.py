@@ -14,11 +14,13 @@ from sqlalchemy.exc import IntegrityError
 
 from issuer import audit
 from issuer.audit.record import canonical
-from issuer.errors import Conflict, IssuerError, Refused
+from issuer.errors import Conflict, IssuerError, Locked, Refused
+from issuer.store import recovery
 from issuer.store.tables import request
 from issuer.store.unit import Store, Unit
 
 _KNOWN = select(request).where(request.c.key == bindparam("key"))
+_CATCH_UP = "Run `issuer run`; `issuer status` says what it waits for. Then ask again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,8 @@ class Request:
 def carry_out(store: Store, request: Request, act: Callable[[Unit], dict[str, Any]]) -> Answer:
     """Do the act once for this key, or give its first answer again.
 
-    Raises Conflict if the key is bound to another operation or body, and whatever the act raises; a refusal is
-    written to the audit log.
+    Raises Conflict if the key is bound to another operation or body, Locked while a restored database does not know
+    yet what was asked for before, and whatever the act raises; a refusal is written to the audit log.
     """
     try:
         return _once(store, request, act)
@@ -65,6 +67,8 @@ def _once(store: Store, asked: Request, act: Callable[[Unit], dict[str, Any]]) -
         known = _known(unit.connection, asked)
         if known is not None:
             return known
+        if recovery.behind(unit.connection):
+            raise Locked("the database was restored and does not know yet what was decided after its backup", _CATCH_UP)
         answer = act(unit)
         unit.connection.execute(
             insert(request).values(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 from issuer.clock import utc
 from issuer.ledger import chart, journal
 from issuer.money import format_fen, format_units
+from issuer.store import recovery as restored
 from issuer.store.states import (
     DepositState,
     FactState,
@@ -160,6 +161,25 @@ def acts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
         )
         for row in found
         if row["state"] in (ProposalState.PROPOSED, ProposalState.ACCEPTING)
+    ]
+
+
+def recovery(connection: Connection) -> list[dict[str, Any]]:
+    """What holds everything while a restored database catches up, in the form of locks; they end by themselves."""
+    found = restored.find(connection)
+    if found is None:
+        return []
+    waits = found.waits or [{"why": "the service to look at it", "do": "Run `issuer run`."}]
+    return [
+        {
+            "id": None,
+            "scope": "everything",
+            "code": "recovery",
+            "reason": f"in recovery, because {found.cause}; it waits for {item['why']}",
+            "remedy": item["do"],
+            "since": found.since,
+        }
+        for item in waits
     ]
 
 

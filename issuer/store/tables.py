@@ -106,6 +106,27 @@ lock = Table(
 Index("lock_live_key", lock.c.scope, lock.c.code, unique=True, **only_where("cleared_at IS NULL"))
 
 
+# -- a restored database
+
+recovery = Table(
+    "recovery",
+    metadata,
+    Column("only", Integer, CheckConstraint("only = 1", name="one_row"), primary_key=True),  # while it is on
+    Column("cause", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("known_until", BigInteger, nullable=False),  # the last moment that the restored database knew
+    Column("scanned", BigInteger),  # the last block searched for transactions that the database had lost
+    Column("fenced", Boolean, nullable=False),  # nonces of lost transactions are being used up
+    Column("waits", JSON, nullable=False),  # what it waited for at its last step: shown only
+)
+
+unapplied = Table(
+    "unapplied",
+    metadata,
+    Column("place", BigInteger, primary_key=True, autoincrement=False),  # of a record whose effect was lost
+)
+
+
 # -- the audit log
 
 audit_record = Table(

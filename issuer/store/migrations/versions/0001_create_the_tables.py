@@ -191,6 +191,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("folder", "name", name=op.f("received_pk")),
     )
     op.create_table(
+        "recovery",
+        sa.Column("only", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("known_until", sa.BigInteger(), nullable=False),
+        sa.Column("scanned", sa.BigInteger(), nullable=True),
+        sa.Column("fenced", sa.Boolean(), nullable=False),
+        sa.Column("waits", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("only", name=op.f("recovery_pk")),
+    )
+    op.create_table(
         "report",
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -248,6 +259,11 @@ def upgrade() -> None:
         sa.Column("lease", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("address", name=op.f("signer_pk")),
         sa.UniqueConstraint("role", name=op.f("signer_role_key")),
+    )
+    op.create_table(
+        "unapplied",
+        sa.Column("place", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("place", name=op.f("unapplied_pk")),
     )
     op.create_table(
         "deposit",

@@ -1,0 +1,154 @@
+"""Restoration: records that the log folder has and the database has lost are taken back, at their places.
+
+The log goes on where it was published to, so that no place is ever given twice. The folder's own checkpoint says what
+must come out: the database's tree with the folder's records appended has the root that was signed, or nothing is taken.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from issuer.audit.folder import LogFolder
+from issuer.audit.record import Record, decode
+from issuer.errors import BrokenInvariant
+from issuer.store.inserts import insert_new
+from issuer.store.tables import audit_record, log_tree, unapplied
+from issuer.store.tables import checkpoint as checkpoint_table
+from issuer.store.unit import Store, Unit
+from issuer.tlog import merkle, tiles
+from issuer.tlog.checkpoint import Checkpoint
+from issuer.tlog.merkle import CompactRange
+from issuer.tlog.tiles import WIDTH
+
+_CHUNK = 40 * WIDTH
+"""Records taken back in one transaction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """A record of the log whose effect the database does not have."""
+
+    place: int
+    id: int
+    record: Record
+
+
+def is_ahead(connection: Connection, folder: LogFolder) -> bool:
+    """Whether the log folder has records that this database does not know."""
+    # The folder is read first: another process may publish what this one has not seen committed.
+    published = folder.log.checkpoint().size
+    return published > (connection.scalar(select(log_tree.c.size)) or 0)
+
+
+def take_back(store: Store, folder: LogFolder) -> int:
+    """Take back every record that the folder has beyond the database; how many.
+
+    Raises BrokenInvariant if the folder's log does not continue the database's: they are two different histories.
+    """
+    published = folder.log.checkpoint()
+    with store.read() as connection:
+        tree = _tree(connection)
+    start = tree.size
+    if published.size <= start:
+        return 0
+    _require_continuation(tree, folder, published)
+    while tree.size < published.size:
+        end = min(published.size, tree.size + _CHUNK)
+        bodies = list(_bodies(folder, tree.size, end))
+        with store.unit("take records back") as unit:
+            _take(unit, tree.size, bodies)
+            for body in bodies:
+                tree.append(merkle.leaf_hash(body))
+            _keep_checkpoints(unit, folder, end)
+            _keep_tree(unit, tree)
+    return published.size - start
+
+
+def waiting(connection: Connection, limit: int) -> list[Lost]:
+    """The first records that wait to be applied again, in the order of the log."""
+    statement = (
+        select(audit_record.c.place, audit_record.c.id, audit_record.c.body)
+        .join(unapplied, unapplied.c.place == audit_record.c.place)
+        .order_by(unapplied.c.place)
+        .limit(limit)
+    )
+    return [Lost(place=row.place, id=row.id, record=decode(row.body)) for row in connection.execute(statement)]
+
+
+def applied(unit: Unit, places: Sequence[int]) -> bool:
+    """Note that these records' effects are in the database now; False if one of them was there already."""
+    statement = delete(unapplied).where(unapplied.c.place.in_(places))
+    return unit.connection.execute(statement).rowcount == len(places)
+
+
+def _tree(connection: Connection) -> CompactRange:
+    row = connection.execute(select(log_tree)).one_or_none()
+    return CompactRange.unpack(0, b"") if row is None else CompactRange.unpack(row.size, row.frontier)
+
+
+def _require_continuation(tree: CompactRange, folder: LogFolder, published: Checkpoint) -> None:
+    copy = CompactRange.unpack(tree.size, tree.pack())
+    for body in _bodies(folder, tree.size, published.size):
+        copy.append(merkle.leaf_hash(body))
+    if copy.root() != published.root:
+        raise BrokenInvariant(
+            f"the log folder's {published.size} records do not continue the {tree.size} of this database",
+            "One of them belongs to another history: find the backup and the log folder that belong together.",
+        )
+
+
+def _bodies(folder: LogFolder, start: int, end: int) -> Iterator[bytes]:
+    """The folder's records from one place up to another."""
+    at = start // WIDTH
+    while at * WIDTH < end:
+        width = min(WIDTH, end - at * WIDTH)
+        yield from islice(folder.log.bundle(at, width), max(0, start - at * WIDTH), None)
+        at += 1
+
+
+def _take(unit: Unit, start: int, bodies: Sequence[bytes]) -> None:
+    """Give records their places: those that the database wrote and never placed, and those that it has lost."""
+    known = _unplaced(unit.connection)
+    placed, lost = [], []
+    for place, body in enumerate(bodies, start):
+        if known[body]:
+            placed.append({"record": known[body].popleft(), "at": place})
+        else:
+            lost.append({"body": body, "subject": decode(body).subject, "place": place})
+    if placed:
+        statement = update(audit_record).where(audit_record.c.id == bindparam("record")).values(place=bindparam("at"))
+        unit.connection.execute(statement, placed)
+    if lost:
+        unit.connection.execute(insert(audit_record), lost)
+        unit.connection.execute(insert(unapplied), [{"place": row["place"]} for row in lost])
+
+
+def _unplaced(connection: Connection) -> defaultdict[bytes, deque[int]]:
+    found: defaultdict[bytes, deque[int]] = defaultdict(deque)
+    statement = select(audit_record.c.id, audit_record.c.body).where(audit_record.c.place.is_(None))
+    for row in connection.execute(statement.order_by(audit_record.c.id)):
+        found[row.body].append(row.id)
+    return found
+
+
+def _keep_checkpoints(unit: Unit, folder: LogFolder, end: int) -> None:
+    """Know every checkpoint again that was published up to a size: reports anchor them."""
+    known = set(unit.connection.scalars(select(checkpoint_table.c.size)))
+    for size in folder.past_sizes():
+        note = folder.log.note(tiles.checkpoint_path(size))
+        if size <= end and size not in known and note is not None:
+            row = {"size": size, "root": "0x" + folder.log.past(size).root.hex(), "note": note, "at": unit.now}
+            unit.connection.execute(insert_new(unit.connection, checkpoint_table).values(**row))
+    latest = folder.log.checkpoint()
+    if latest.size == end and end not in known:
+        row = {"size": end, "root": "0x" + latest.root.hex(), "note": folder.log.note("checkpoint"), "at": unit.now}
+        unit.connection.execute(insert_new(unit.connection, checkpoint_table).values(**row))
+
+
+def _keep_tree(unit: Unit, tree: CompactRange) -> None:
+    row = {"size": tree.size, "frontier": tree.pack(), "published": tree.size}
+    unit.connection.execute(insert_new(unit.connection, log_tree).values(only=1, **row))
+    unit.connection.execute(update(log_tree).values(**row))

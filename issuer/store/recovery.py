@@ -1,0 +1,63 @@
+"""Recovery: a database that is older than what was published, sent or minted lets nothing leave until it has caught up.
+
+The row is set by a restore, or when the log folder or the chain turns out to be ahead, and goes when all is known.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from issuer.store.inserts import insert_new
+from issuer.store.tables import account, audit_record, customer, lock, mint_order, recovery, unapplied
+from issuer.store.unit import Unit
+
+_NUMBERED = (audit_record, account, customer, lock, mint_order)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    cause: str
+    since: int  # seconds since 1970 UTC
+    known_until: int  # seconds since 1970 UTC: the last moment that the restored database knew
+    scanned: int | None  # the last block searched for lost transactions
+    fenced: bool
+    waits: list[dict[str, Any]]  # what it waited for at its last step
+
+
+def begin(unit: Unit, cause: str, known_until: int) -> bool:
+    """Turn recovery on; False if it is on already."""
+    values = {"only": 1, "cause": cause, "since": unit.now, "known_until": known_until, "fenced": False, "waits": []}
+    statement = insert_new(unit.connection, recovery).values(**values).returning(recovery.c.only)
+    return unit.connection.execute(statement).scalar() is not None
+
+
+def find(connection: Connection) -> Recovery | None:
+    """The recovery that is on, if one is."""
+    row = connection.execute(select(recovery)).mappings().one_or_none()
+    return None if row is None else Recovery(**{name: row[name] for name in Recovery.__annotations__})
+
+
+def note(unit: Unit, **values: Any) -> None:
+    """Keep how far it has come."""
+    unit.connection.execute(update(recovery).values(**values))
+
+
+def end(unit: Unit) -> bool:
+    """Turn it off; False if another process did."""
+    return unit.connection.execute(delete(recovery)).rowcount == 1
+
+
+def behind(connection: Connection) -> int:
+    """How many records of the log have effects that this database does not have yet."""
+    return int(connection.execute(select(func.count()).select_from(unapplied)).scalar_one())
+
+
+def continue_numbers(unit: Unit) -> None:
+    """Have PostgreSQL number new rows after those that were given their old numbers; SQLite does by itself."""
+    if unit.connection.dialect.name != "postgresql":
+        return
+    for table in _NUMBERED:
+        last = select(func.coalesce(func.max(table.c.id), 0) + 1).scalar_subquery()
+        name = func.pg_get_serial_sequence(table.name, "id")
+        unit.connection.execute(select(func.setval(name, last, False)))
