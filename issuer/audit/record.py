@@ -16,12 +16,13 @@ Personal data is never in a record: only commitments to it (see issuer.audit.per
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import insert
 
 from issuer.errors import InvalidInput, MalformedDocument
+from issuer.store import sets
 from issuer.store.tables import audit_record
 from issuer.store.unit import Unit
 from issuer.tlog.tiles import MAX_ENTRY_SIZE
@@ -35,6 +36,7 @@ _MAX_DEPTH = 16
 """The parser's own guard is the interpreter's recursion limit, which a dependency raises until the stack overflows."""
 
 _APPEND = insert(audit_record).returning(audit_record.c.id)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _NOT_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^\[\]{}]', re.DOTALL)
 
 
@@ -50,7 +52,7 @@ class Record:
 
     def encode(self) -> bytes:
         """The bytes that are hashed into the log. Raises InvalidInput."""
-        body = canonical({"v": VERSION, **asdict(self)})
+        body = canonical({"v": VERSION, **vars(self)})
         if len(body) > MAX_ENTRY_SIZE:
             raise InvalidInput(f"a record is at most {MAX_ENTRY_SIZE} bytes long, not {len(body)}")
         return body
@@ -79,10 +81,25 @@ def append(
         after=after,
         evidence=evidence,
     )
-    return int(unit.connection.execute(_APPEND, {"body": record.encode(), "subject": subject}).scalar_one())
-
     if unit.recall is not None:
         return unit.recall(record)
+    return int(unit.connection.execute(_APPEND, {"body": record.encode(), "subject": subject}).scalar_one())
+
+
+def append_all(unit: Unit, action: str, told: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a record of one action on each of many subjects, in their order, with what each has after it.
+
+    Raises as `append` does.
+    """
+    if unit.recall is not None:
+        for subject, after in told.items():
+            append(unit, action, subject, after=after)
+        return
+    blank: dict[str, Any] = {"at": unit.now, "actor": unit.actor, "action": action, "before": None, "evidence": ()}
+    bodies = [Record(subject=subject, after=after, **blank).encode() for subject, after in told.items()]
+    ids = sets.numbers(unit, audit_record, len(bodies))
+    sets.insert(unit, audit_record, {"id": ids, "body": bodies, "subject": list(told)})
+
 
 def decode(body: bytes) -> Record:
     """Read a record back. Raises MalformedDocument unless it is a record of version 1 in its canonical form."""
@@ -109,7 +126,7 @@ def canonical(value: object) -> bytes:
     """
     _check(value)
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return _ENCODER.encode(value).encode()
     except UnicodeEncodeError as error:
         raise InvalidInput("text with half a character has no canonical form") from error
 
