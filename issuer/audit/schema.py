@@ -203,12 +203,6 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "transaction.given-up": Action("a person gave it up", "the intent's", before={"hash": "hash"}),
     "key.resumed": Action("a person lets a halted key send again", "key:ADDRESS", before={"halted": "text"}),
-    "personal.erased": Action("what a commitment stands for was erased", "commitment:COMMITMENT"),
-    # -- powers, as they are asked for
-    "power.freeze": Action("freeze accounts", _CASE, {"accounts": "[address]"}),
-    "power.stop": Action("stop transfers (1), mints (2), redemptions (4)", _CASE, {"stops": "digits"}),
-    "power.lower": Action(
-        "lower a minting limit; the refill is a second's", _CASE, {"key": "address", "capacity": "CNH", "refill": "CNH"}
     "key.fenced": Action(
         "after a restore, bare transfers of the key to itself take the place of transactions that may have been lost",
         "key:ADDRESS",
@@ -225,6 +219,12 @@ ACTIONS: Mapping[str, Action] = {
         "customer:NUMBER",
         {"name": "commitment", "bank_account": "commitment", "jurisdiction": "word"},
     ),
+    "personal.erased": Action("what a commitment stands for was erased", "commitment:COMMITMENT"),
+    # -- powers, as they are asked for
+    "power.freeze": Action("freeze accounts", _CASE, {"accounts": "[address]"}),
+    "power.stop": Action("stop transfers (1), mints (2), redemptions (4)", _CASE, {"stops": "digits"}),
+    "power.lower": Action(
+        "lower a minting limit; the refill is a second's", _CASE, {"key": "address", "capacity": "CNH", "refill": "CNH"}
     ),
     "power.propose": Action("propose a slow act, as calldata", _CASE, {"contract": "word", "act": "bytes"}),
     "power.accept": Action("accept it after its delay", "case:act:ID", {"contract": "word", "act": "bytes"}),
