@@ -41,10 +41,15 @@ SMALL_BATCHES = replace(POLICY, batch_limit=3)
 @pytest.fixture
 def desk(store: Store) -> Desk:
     desk = Desk(store, policy=SMALL_BATCHES)
+    begin_the_log(store)
+    return desk
+
+
+def begin_the_log(store: Store) -> None:
+    """The desk's log is none: here is an integrator that makes one."""
     with store.unit("begin the log") as unit:
         for table in (tables.log_tree, tables.checkpoint):
             unit.connection.execute(delete(table))
-    return desk
 
 
 def address(number: int) -> str:
