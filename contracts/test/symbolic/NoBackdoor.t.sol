@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Symbolic, svm, vm} from "./Symbolic.sol";
 
 /// @dev In every state, nobody takes a holder's tokens without the holder's allowance or signature, and nobody but the
@@ -14,7 +15,8 @@ contract NoBackdoorProof is Symbolic {
         uint64 next;
     }
 
-    /// @dev Every function that changes state and takes no signature, by somebody who holds no role.
+    /// @dev Every function that changes state and takes no signature, by somebody who holds no role; those that take one
+    /// are in {SignedProof}.
     function check_nobody_takes_a_holders_tokens(address caller, address holder) external {
         vm.assume(caller != address(this) && caller != address(token) && caller != holder);
         vm.assume(caller != token.minter() && token.allowance(holder, caller) == 0);
@@ -48,7 +50,7 @@ contract NoBackdoorProof is Symbolic {
         _assertKept(before, holder);
     }
 
-    /// @dev A slow act is a call of the token by itself: these are all that call nobody, whoever proposed and accepted.
+    /// @dev A slow act is a call of the token by itself, whoever proposed and accepted. These call nobody.
     function check_no_slow_act_takes_a_holders_tokens(
         address holder,
         address account,
@@ -66,6 +68,36 @@ contract NoBackdoorProof is Symbolic {
         else if (act == 2) token.setPolicy(policy[0], policy[1], policy[2], policy[3]);
         else token.setReportAge(count, age);
         _assertKept(before, holder);
+    }
+
+    /// @dev These name another contract, which is only read: any address, with the code of the deployment or with none.
+    function check_no_change_of_parts_takes_a_holders_tokens(
+        address holder,
+        address current,
+        address next,
+        bytes32 currentHash,
+        string calldata papers,
+        uint8 act
+    ) external {
+        vm.assume(holder != address(token));
+        Seen memory before = _seen(address(token), holder);
+        vm.prank(address(token));
+        if (act == 0) token.setMinter(current, next);
+        else if (act == 1) token.setFeed(current, next);
+        else if (act == 2) token.setHook(current, next);
+        else if (act == 3) token.retire(next);
+        else token.setContractURI(currentHash, papers);
+        _assertKept(before, holder);
+    }
+
+    /// @dev Nothing of the deployment is foreign, the token itself least, whose own account is frozen for ever.
+    function check_a_rescue_takes_nothing_of_the_deployment(IERC20 foreign, address to, uint256 value) external {
+        (, uint16 status,) = token.accountOf(address(token));
+        vm.assume(status & 2 != 0);
+        vm.prank(address(token));
+        try token.rescue(foreign, to, value) {
+            assert(false);
+        } catch {}
     }
 
     function check_a_seizure_takes_what_it_names_from_the_frozen(
