@@ -35,6 +35,13 @@ contract Wallet is IERC1271 {
     }
 }
 
+/// @dev A wallet that accepts everything.
+contract Agreeable is IERC1271 {
+    function isValidSignature(bytes32, bytes calldata) external pure returns (bytes4) {
+        return IERC1271.isValidSignature.selector;
+    }
+}
+
 /// @dev Says that it is some token's feed or minter.
 contract Part {
     address public token;

@@ -22,6 +22,14 @@ contract FeeToken is PlainToken {
     }
 }
 
+/// @dev Keeps one unit of what a holder gives, and none of what is taken by allowance.
+contract GivingFeeToken is PlainToken {
+    function transfer(address to, uint256 value) public override returns (bool) {
+        _transfer(msg.sender, address(1), 1);
+        return super.transfer(to, value - 1);
+    }
+}
+
 /// @dev Answers false and moves nothing.
 contract FalseToken is PlainToken {
     function transfer(address, uint256) public pure override returns (bool) {

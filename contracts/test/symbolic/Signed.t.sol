@@ -126,8 +126,9 @@ contract SignedProof is Symbolic {
         uint256 deadline,
         Signature calldata signature
     ) external {
-        bytes32 fields =
-            keccak256(abi.encode(token.PERMIT_TYPEHASH(), owner, spender, value, token.nonces(owner), deadline));
+        bytes32 fields = keccak256(
+            abi.encode(token.PERMIT_TYPEHASH(), owner, spender, value, token.nonces(owner), deadline)
+        );
         Seen memory before = _unsigned(holder, owner, spender, 0, fields, signature);
         vm.prank(caller);
         token.permit(owner, spender, value, deadline, signature.v, signature.r, signature.s);
@@ -135,9 +136,10 @@ contract SignedProof is Symbolic {
     }
 
     function _fields(bytes32 typehash, Move calldata move) private pure returns (bytes32) {
-        return keccak256(
-            abi.encode(typehash, move.from, move.to, move.value, move.validAfter, move.validBefore, move.nonce)
-        );
+        return
+            keccak256(
+                abi.encode(typehash, move.from, move.to, move.value, move.validAfter, move.validBefore, move.nonce)
+            );
     }
 
     /// @dev The state, in which the holder did not sign: the signer is another account, or the signature another's.

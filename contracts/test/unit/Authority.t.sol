@@ -215,6 +215,16 @@ contract BootstrapTest is Deployed {
         vm.assertEq(authority.rolesOf(address(feed)), 1 << table.idOf("FEED"));
     }
 
+    function test_the_roles_are_described_as_in_the_table() public view {
+        IBootstrap.Role[] memory roles = table.roles(DELAY);
+        for (uint64 i = 1; i < roles.length; ++i) {
+            vm.assertEq(roles[i].id, i);
+            vm.assertEq(authority.getRoleAdmin(i), roles[i].admin);
+            vm.assertEq(authority.getRoleGuardian(i), roles[i].guardian);
+            vm.assertEq(authority.getRoleGrantDelay(i), roles[i].grantDelay);
+        }
+    }
+
     function test_the_parts_know_each_other() public view {
         vm.assertEq(token.minter(), address(minter));
         vm.assertEq(token.feed(), address(feed));
@@ -238,6 +248,8 @@ contract BootstrapTest is Deployed {
         IBootstrap.Wiring memory plan = wiring();
         address[] memory set = attestors();
 
+        vm.expectEmit(address(authority));
+        emit IAccessManager.RoleLabel(GUARDIAN, "GUARDIAN");
         vm.expectEmit(address(feed));
         emit IReserveFeed.Bound(address(token));
         vm.expectEmit(address(feed));

@@ -9,7 +9,7 @@ import {ISlowActs} from "../../interfaces/ISlowActs.sol";
 import {BackingWord} from "../../types/BackingWord.sol";
 import {create} from "../support/Code.sol";
 import {CNH, Deployed} from "../support/Deployed.sol";
-import {Wallet} from "../support/Doubles.sol";
+import {Agreeable, Wallet} from "../support/Doubles.sol";
 import {vm} from "../support/Vm.sol";
 
 contract ReserveFeedTest is Deployed {
@@ -136,6 +136,18 @@ contract ReserveFeedTest is Deployed {
         posts(message);
     }
 
+    function test_the_first_report_may_be_of_an_empty_log() public {
+        IReserveFeed.Report memory message = report(CNH, CNH, 0);
+        message.logSize = 0;
+        posts(message);
+        vm.warp(block.timestamp + 1);
+        IReserveFeed.Report memory second = report(CNH, CNH, 0);
+        second.logSize = 0;
+        refuses(second, abi.encodeWithSelector(IReserveFeed.LogRewritten.selector, 0, 0));
+        second.logRoot = message.logRoot;
+        posts(second);
+    }
+
     function test_anyone_else_cannot_have_changed_a_figure() public {
         IReserveFeed.Report memory message = report(CNH, CNH, 0);
         bytes[] memory signatures = sign(message);
@@ -209,6 +221,20 @@ contract ReserveFeedTest is Deployed {
         refuses(
             message, signatures, abi.encodeWithSelector(IReserveFeed.InvalidSignature.selector, walletFirst ? 0 : 1)
         );
+    }
+
+    /// @dev What a contract wants to see is its own affair, down to nothing at all.
+    function test_a_contract_may_attest_without_a_signature() public {
+        address agreeable = address(new Agreeable());
+        slowly(feed, abi.encodeCall(feed.addAttestor, (version(), agreeable)));
+        IReserveFeed.Report memory message = report(CNH, CNH, 0);
+        bytes memory banks = signBy(attestorKeys[0], message);
+        bytes[] memory signatures = new bytes[](2);
+        (signatures[0], signatures[1]) = agreeable < vm.addr(attestorKeys[0])
+            ? (abi.encodePacked(agreeable), banks)
+            : (banks, abi.encodePacked(agreeable));
+        feed.post(message, signatures);
+        vm.assertEq(feed.backing().reserve(), CNH);
     }
 
     // The set of attestors

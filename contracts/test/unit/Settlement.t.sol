@@ -14,7 +14,7 @@ import {STOP_TRANSFER} from "../../types/RulesWord.sol";
 import {create} from "../support/Code.sol";
 import {CNH} from "../support/Deployed.sol";
 import {Signing} from "../support/Signing.sol";
-import {FalseToken, FeeToken, IdleToken, PlainToken, ReenteringToken} from "../support/Tokens.sol";
+import {FalseToken, FeeToken, GivingFeeToken, IdleToken, PlainToken, ReenteringToken} from "../support/Tokens.sol";
 import {vm} from "../support/Vm.sol";
 
 /// @dev The holder pays yuan by authorization; the dealer delivers something else by allowance.
@@ -282,6 +282,12 @@ contract SettlementTest is Signing {
 
     function test_a_token_that_takes_a_fee_is_refused() public {
         FeeToken asset = new FeeToken();
+        _stock(asset);
+        refused(tradeOf(asset), abi.encodeWithSelector(ISettlement.WrongValue.selector, asset, QUANTITY - 1, QUANTITY));
+    }
+
+    function test_a_token_that_takes_a_fee_only_where_it_is_given_is_refused() public {
+        GivingFeeToken asset = new GivingFeeToken();
         _stock(asset);
         refused(tradeOf(asset), abi.encodeWithSelector(ISettlement.WrongValue.selector, asset, QUANTITY - 1, QUANTITY));
     }

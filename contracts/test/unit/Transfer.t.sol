@@ -200,6 +200,17 @@ contract TransferTest is Deployed {
         token.transferFrom(alice, carol, CNH + 1);
     }
 
+    function test_an_allowance_covers_itself_to_the_unit() public {
+        vm.prank(alice);
+        token.approve(bob, CNH);
+        (bool can,) = token.canTransfer(bob, alice, carol, CNH);
+        vm.assertTrue(can);
+        (can,) = token.canTransfer(bob, alice, carol, CNH + 1);
+        vm.assertFalse(can);
+        vm.prank(bob);
+        token.transferFrom(alice, carol, CNH);
+    }
+
     function test_a_holder_needs_an_allowance_to_spend_its_own_tokens_as_a_spender() public {
         vm.expectRevert(abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, alice, 0, CNH));
         vm.prank(alice);
