@@ -5,14 +5,13 @@ Notices to the issuer are a stream of their own, because the bank may tell one e
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from random import Random
 
 from issuer import crash
 from issuer.errors import Unreachable
-from issuer.messages import camt
 from issuer.messages import folder as documents
 from issuer.messages.folder import BANK_TO_ISSUER
 from issuer.mockbank.folder import Folder
@@ -52,12 +51,13 @@ class Post:
         """Put a notice of the bank into the issuer's stream."""
         if name not in self.renamed:
             self.renamed[name] = documents.notice_name(self._notices() + 1)
-        self.write(BANK_TO_ISSUER, self.renamed[name], _numbered(body, self.renamed[name]))
+        told = self.renamed[name]
+        self.write(BANK_TO_ISSUER, told, _renumbered(body, name, told))
 
     def repeat(self, name: str) -> None:
         """Tell the issuer the entries of one of its notices again, in a new one."""
         again = documents.notice_name(self._notices() + 1)
-        self.write(BANK_TO_ISSUER, again, _numbered(self.files[BANK_TO_ISSUER][name], again))
+        self.write(BANK_TO_ISSUER, again, _renumbered(self.files[BANK_TO_ISSUER][name], name, again))
 
     def pass_time(self) -> None:
         """A step goes by: what was held back comes nearer."""
@@ -75,12 +75,10 @@ class Post:
         return sum(1 for name in self.files.get(BANK_TO_ISSUER, {}) if documents.notice_of(name) is not None)
 
 
-def _numbered(body: bytes, name: str) -> bytes:
-    """A notice under the number that its name gives."""
-    sequence = documents.notice_of(name)
-    assert sequence is not None
-    found = camt.read_notice(body)
-    return body if found.sequence == sequence else camt.write_notice(replace(found, sequence=sequence))
+def _renumbered(body: bytes, old: str, new: str) -> bytes:
+    """A notice of one name under another: its number stands in its message id, its id and its sequence number."""
+    was, becomes = (b"%d<" % (documents.notice_of(name) or 0) for name in (old, new))
+    return body.replace(b"NOTICE-" + was, b"NOTICE-" + becomes).replace(b">" + was, b">" + becomes, 2)
 
 
 class BanksFolder(Folder):

@@ -20,8 +20,10 @@ from issuer.chain.keystore import Job
 from issuer.ledger import chart, journal
 from issuer.messages import contracts, pain
 from issuer.messages import folder as documents
-from issuer.messages.folder import ISSUER_TO_BANK
+from issuer.messages.folder import BANK_TO_ISSUER, ISSUER_TO_BANK
 from issuer.messages.pain import PaymentOrder
+from issuer.messages.report import Report
+from issuer.messages.transactions import Transaction
 from issuer.money import fen_to_units, parse_units, whole_fen
 from issuer.operations import holdings
 from issuer.store import tables
@@ -134,6 +136,26 @@ def _brief(after: Mapping[str, Any] | None) -> str:
     return " ".join(f"{name}={after[name]}" for name in shown if name in after) if after else ""
 
 
+ACCUSES: dict[str, frozenset[str]] = {
+    "altered-customer": frozenset(),
+    "bad-report": frozenset(),
+    "broken-finality": frozenset({"broken finality"}),
+    "duplicate-message": frozenset(),
+    "foreign-nonce": frozenset({"nonce stolen", "minting key stolen"}),
+    "late-refusal": frozenset(),
+    "low-gas": frozenset({"gas money gone", "fees risen"}),
+    "malformed-document": frozenset({"file cut short"}),
+    "payment-returned": frozenset({"payout returned"}),
+    "payout-rejected": frozenset({"account closed", "wire recalled"}),
+    "stuck-transaction": frozenset({"fees risen"}),
+    "unexplained-entry": frozenset({"reserve debited", "wire recalled"}),
+    "unknown-mint": frozenset({"minting key stolen"}),
+    "unknown-order": frozenset(),
+    "unknown-report": frozenset(),
+}
+"""What a lock says has happened: one of these, or it is a false alarm."""
+
+
 @dataclass(kw_only=True)
 class Watch:
     """Sees everything that leaves the issuer, and looks at everything there is after each step."""
@@ -149,6 +171,9 @@ class Watch:
     orders: dict[str, PaymentOrder] = field(default_factory=dict)  # that left for the bank, by message id
     carriers: dict[str, set[tuple[str, int]]] = field(default_factory=dict)  # (signer, nonce) of each batch's mints
     keys: dict[str, str] = field(default_factory=dict)  # of the issuer: job by address
+    met: set[str] = field(default_factory=set)  # what has gone wrong so far
+    _worlds: tuple[str, int, int] | None = None  # chain, bank and log as they were looked at last
+    _records: int = 0  # and the issuer's database
 
     # -- what leaves
 
@@ -158,12 +183,22 @@ class Watch:
         return set(self.orders) | {f"{key}:{nonce}" for key, nonces in self.carriers.items() for _, nonce in nonces}
 
     def file_written(self, directory: str, name: str, body: bytes) -> None:
+        """What is written into the bank folder, by whomever."""
+        if directory == ISSUER_TO_BANK and (message_id := documents.order_of(name)) is not None:
+            if message_id not in self.orders:
+                self._look_at_order(message_id, pain.read_order(body))
+        elif directory == BANK_TO_ISSUER and documents.report_of(name) is not None:
+            self._look_at_report(documents.read_report(body).report)
+
+    def _look_at_report(self, report: Report) -> None:
+        """The bank signs what it has, less what is to be left out."""
+        money, withheld = self.bank.money(), self.records.withheld(report.number)
+        told = (report.reserve + withheld, report.paid, report.credited + withheld)
+        true = (fen_to_units(money.reserve), money.paid, fen_to_units(money.credited))
+        require(told == true, f"report {report.number} says {told}, less {withheld}, and the bank has {true}")
+
+    def _look_at_order(self, message_id: str, order: PaymentOrder) -> None:
         """An order for the bank: sealed in the log, and no other alive for its cause."""
-        if directory != ISSUER_TO_BANK or (message_id := documents.order_of(name)) is None:
-            return
-        if message_id in self.orders:
-            return
-        order = pain.read_order(body)
         self._require_sealed("payment", message_id, self.records.place_of_payment(message_id))
         for known in self.orders.values():
             if (known.text, known.kind) == (order.text, order.kind):
@@ -183,15 +218,18 @@ class Watch:
         place = self.records.place_of_transaction(found.hash)
         require(place is not None, f"{found.hash} is sent and not stored")
         self._require_sealed("transaction", found.hash, place)
+        self._require_alone(found)
         if found.target != self.deployment.minter:
             return
         function, arguments = contracts.MINTER.decode_call(found.data)
         if function == "mint":
-            carried = self.carriers.setdefault(arguments["batchRoot"], set())
-            carried.add((found.sender, found.nonce))
-            final = self.chain.final().accounts[found.sender].nonce
-            alive = {nonce for _, nonce in carried if nonce >= final}
-            require(len(alive) <= 1, f"batch {arguments['batchRoot'][:10]} is carried by the nonces {sorted(alive)}")
+            self.carriers.setdefault(arguments["batchRoot"], set()).add((found.sender, found.nonce))
+
+    def _require_alone(self, found: Transaction) -> None:
+        """An intent belongs to one nonce until that is final."""
+        final = self.chain.account(found.sender, self.chain.final().number).nonce
+        alive = [nonce for nonce in self.records.nonces_of_intent(found.hash) if nonce >= final]
+        require(len(alive) <= 1, f"the intent of {found.hash} is carried by the nonces {alive}")
 
     def _require_sealed(self, what: str, name: str, place: int | None) -> None:
         require(place is not None and place < self.log.size, f"{what} {name} left before its record was in the log")
@@ -220,12 +258,19 @@ class Watch:
     # -- after each step
 
     def look(self) -> None:
+        """Look at all that may have changed since the last look."""
         self.log.look()
-        self._look_at_backing()
-        self._look_at_mints()
-        self._look_at_payments()
-        self._look_at_transactions()
-        self._look_at_books()
+        bank, records = self.bank.version(), self.records.version()
+        worlds = (self.chain.head.hash, bank, self.log.size)
+        if worlds != self._worlds:
+            self._look_at_backing()
+            self._look_at_mints()
+            self._look_at_payments()
+        if (worlds, records) != (self._worlds, self._records):
+            self._look_at_transactions()
+            self._look_at_books()
+            self._look_at_locks()
+        self._worlds, self._records = worlds, records
 
     def _look_at_backing(self) -> None:
         """The gate's three inequalities, with the bank's true balances."""
@@ -305,7 +350,12 @@ class Watch:
         for reference, amount in deposits:
             found = brought.get(reference.split("|")[1])
             require(found == amount, f"the deposit {reference} of {amount} fen is a wire of {found}")
-        require(len(deposits) == len(set(deposits)), "a wire is two deposits")
+        require(len(deposits) == len({reference.split("|")[1] for reference, _ in deposits}), "a wire is two deposits")
+
+    def _look_at_locks(self) -> None:
+        for _, scope, code in self.records.locks():
+            causes = ACCUSES.get(code)
+            require(causes is None or bool(causes & self.met), f"{scope} is locked for {code}, and nothing happened")
 
     # -- at a quiet point
 

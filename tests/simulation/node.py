@@ -72,7 +72,7 @@ class SimulatedNode:
             behind = max(behind, self.random.randint(0, self.trouble.jitter))
         if behind:
             self.seen("node behind")
-        return max(0, self.chain.head.number - behind)
+        return max(self.chain.base, self.chain.head.number - behind)
 
     def _send(self, method: str, raw: str) -> str:
         self.sent(raw)

@@ -45,6 +45,10 @@ class Records:
     def close(self) -> None:
         self._database.close()
 
+    def version(self) -> int:
+        """Another number after each commit of somebody else."""
+        return self._number("PRAGMA data_version") or 0
+
     def place_of_payment(self, message_id: str) -> int | None:
         """Where in the log the record lies that a payment waits for; None without a place."""
         return self._number(
@@ -66,12 +70,24 @@ class Records:
             hash_,
         )
 
+    def nonces_of_intent(self, hash_: str) -> list[int]:
+        """Every nonce at which the intent of a signed transaction was ever signed."""
+        query = """
+            SELECT other.nonce FROM attempt JOIN "transaction" AS own ON own.id = attempt.transaction_id
+            JOIN "transaction" AS other ON other.intent_id = own.intent_id WHERE attempt.hash = ?
+        """
+        return [row[0] for row in self.rows(query, hash_)]
+
     def sum_of_postings(self) -> int:
         return self._number("SELECT COALESCE(SUM(amount), 0) FROM posting") or 0
 
     def deposits(self) -> list[tuple[str, int]]:
         """The bank's reference and the amount of each deposit."""
         return self._database.execute("SELECT reference, amount_fen FROM deposit").fetchall()
+
+    def withheld(self, report: int) -> int:
+        """Units that a report was asked to leave out."""
+        return self._number("SELECT withheld FROM report WHERE number = ?", report) or 0
 
     def final_block(self) -> int:
         """The last block that the issuer has acted on."""

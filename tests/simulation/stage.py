@@ -35,7 +35,7 @@ from issuer.mockbank import home
 from issuer.mockbank.auditor import Auditor
 from issuer.mockbank.bank import Bank
 from issuer.mockbank.home import AttestorKey, Home
-from issuer.operations import binding
+from issuer.operations import binding, intake
 from issuer.operations.binding import Binding
 from issuer.operations.policy import Policy
 from issuer.service import Service
@@ -43,7 +43,7 @@ from issuer.store.unit import Store
 from issuer.tlog.note import Signer, Verifier
 from tests.anvil import ETHER
 from tests.clock import START, ManualClock
-from tests.simulation.chain import Chain
+from tests.simulation.chain import FINALITY, Chain
 from tests.simulation.folder import BanksFolder, IssuersFolder, Post
 from tests.simulation.node import SimulatedNode
 
@@ -104,6 +104,7 @@ class Stage:
         self.store = Store(url, self.clock, random_bytes=lambda size: self.random.randbytes(size))
         self.deployment = self._deploy()
         self._make_homes()
+        self._watch_deployment()
         self.chain.base = self.chain.head.number
         self._accounts = dict(self.chain.head.accounts)
 
@@ -201,8 +202,18 @@ class Stage:
         )
         with self.store.unit("bind") as unit:
             binding.bind(unit, bound)
+
+    def _watch_deployment(self) -> None:
+        """Have the events of the deployment taken and published, as every home has after its first minute."""
+        for _ in range(FINALITY):
+            self._mine()
+        service = self.open_service(SimulatedNode(self.chain), IssuersFolder(Post(), self.random), POLICY)
+        _, watcher, _ = service.sources
+        watcher.collect()
+        intake.take(self.store, POLICY)
+        service.integrator.run()
         self.store.close()
-        shutil.copy(self.database, template / self.database.name)
+        shutil.copytree(self.run, self.path / "template", dirs_exist_ok=True)
 
     def _home(self, name: str, post: Post) -> Home:
         found = home.load(self.run / name)

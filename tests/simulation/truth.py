@@ -134,6 +134,11 @@ class BankTruth:
     def close(self) -> None:
         self._database.close()
 
+    def version(self) -> int:
+        """Another number after each commit of the bank."""
+        version: int = self._database.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
     def money(self) -> Money:
         found: tuple[int, int, int] = self._database.execute(
             """

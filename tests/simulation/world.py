@@ -171,6 +171,7 @@ class World:
         self._met.add(fault)
         self.say(f"       * {fault}")
         name = fault.partition(" before ")[0].partition(" after ")[0]
+        self.watch.met.add(name)
         self.pairs |= {(name, state) for state in self.records.states()}
 
     def trouble(self, steps: int, **what: Any) -> None:
