@@ -115,6 +115,8 @@ class Recovery:
     def _ahead(self, connection: Connection) -> str | None:
         if restoration.is_ahead(connection, self.folder):
             return "the log folder has records that this database does not know"
+        if recovery.behind(connection):
+            return "records of the log wait to be applied again"
         if _anchored(connection) > _size(connection):
             return "the chain anchors a longer log than this database has"
         return None

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, insert, or_, select, update
 
 from issuer.store.states import Door, IntentState, Scope
-from issuer.store.tables import audit_record, intent, lock, log_tree, recovery
+from issuer.store.tables import audit_record, intent, lock, log_tree, recovery, unapplied
 from issuer.store.unit import Unit
 
 _HELD_BY = {"mint": Scope.MINTING, "payment": Scope.PAYOUTS}
@@ -18,7 +18,9 @@ _UNLOCKED = ~exists().where(
     or_(*(and_(intent.c.kind == kind, lock.c.scope == scope) for kind, scope in _HELD_BY.items())),
 )
 
-FREE: ColumnElement[bool] = and_(_UNLOCKED, or_(intent.c.kind == "fence", ~exists(recovery.c.only)))
+FREE: ColumnElement[bool] = and_(
+    _UNLOCKED, or_(intent.c.kind == "fence", ~or_(exists(recovery.c.only), exists(unapplied.c.place)))
+)
 """No lock holds the intent: what was decided before a lock, and has not left, stays until it is cleared.
 
 In recovery nothing leaves but what uses up the nonces of lost transactions.
@@ -67,4 +69,3 @@ def move(unit: Unit, intent_id: int, old: IntentState, new: IntentState) -> bool
 
 def _intents(rows: Sequence[Row[Any]]) -> list[Intent]:
     return [Intent(id=row.id, kind=row.kind, subject=row.subject, payload=row.payload) for row in rows]
-

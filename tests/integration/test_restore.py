@@ -3,9 +3,11 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import delete, select, update
 
@@ -15,9 +17,8 @@ from issuer.errors import BrokenInvariant
 from issuer.ledger import chart
 from issuer.messages import folder as documents
 from issuer.money import parse_units
-from issuer.operations import intake, mints, replay, wallets
+from issuer.operations import intake, replay, wallets
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
-from issuer.operations.requests import Request, carry_out
 from issuer.settings import Settings
 from issuer.store import tables
 from issuer.store.states import WalletState
@@ -56,7 +57,7 @@ def world(tmp_path: Path, anvil: TestChain) -> Iterator[World]:
     opened[0].close()
 
 
-def verified(world: World, customer_id: int, holder: Holder) -> bool:
+def verified(world: World, holder: Holder) -> bool:
     with world.issuer.store.read() as connection:
         return str(wallets.get(connection, holder.address)["state"]) == WalletState.VERIFIED
 
@@ -64,7 +65,7 @@ def verified(world: World, customer_id: int, holder: Holder) -> bool:
 def waiting_wire(world: World) -> None:
     """A verified wallet, an order, and a wire that nobody has been told of yet."""
     customer_id = world.onboard("Platform A", A_BANK, A)
-    world.until(lambda: verified(world, customer_id, A))
+    world.until(lambda: verified(world, A))
     world.request_mint(customer_id, A, "1000.00")
     world.wire(A_BANK, "Platform A", "1000.00")
 
@@ -91,12 +92,12 @@ def lose_and_restore(world: World, backup: Path, shell: Any) -> None:
     reopen(world)
 
 
-def reopen(world: World) -> None:
+def reopen(world: World, database_url: str | None = None) -> None:
     world.bank.close()
     world.auditor.close()
     world.issuer.close()
     clock = world.clock
-    world.__init__(world.path, world.chain)  # type: ignore[misc] # the same world, opened anew
+    world.__init__(world.path, world.chain, database_url=database_url)  # type: ignore[misc] # the same world
     world.clock.advance(max(0, clock.now() - world.clock.now()))
 
 
@@ -144,3 +145,387 @@ def test_a_backup_from_before_a_mint(world: World, shell: Any, tmp_path: Path) -
     catch_up(world)
     assert is_minted(world)
     check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+
+# -- a crash at any moment of a mint or a redemption
+
+
+Moment = Callable[[World], bool]
+
+
+def rows(world: World, table: Any, *where: Any) -> list[Any]:
+    with world.issuer.store.read() as connection:
+        return list(connection.execute(select(table).where(*where)).all())
+
+
+def written(prefix: str) -> Moment:
+    """A document of that kind lies in the bank's folder, and nobody has read it."""
+    return lambda world: any(name.startswith(prefix) for name in world.issuer.bank_folder.names("issuer-to-bank"))
+
+
+def answered(prefix: str) -> Moment:
+    return lambda world: any(name.startswith(prefix) for name in world.issuer.bank_folder.names("bank-to-issuer"))
+
+
+def signed(kind: str) -> Moment:
+    def moment(world: World) -> bool:
+        intents = [row.id for row in rows(world, tables.intent, tables.intent.c.kind == kind)]
+        return any(row.intent_id in intents for row in rows(world, tables.transaction))
+
+    return moment
+
+
+def mined(world: World) -> bool:
+    return bool(world.minted())
+
+
+def paid(world: World) -> bool:
+    return any(row.state == "paid" for row in rows(world, tables.payout, tables.payout.c.kind == "REDEEM"))
+
+
+def go_on_until(world: World, moment: Moment) -> None:
+    """One party after the other does one thing, until it is so."""
+    parties = (world.issuer.service.step, world.bank.step, world.auditor.step, lambda: mine(world))
+    for number in range(400):
+        if moment(world):
+            return
+        parties[number % len(parties)]()
+    raise AssertionError("the moment never came")
+
+
+def mine(world: World) -> None:
+    world.clock.advance(BLOCK_TIME)
+    world.chain.mine_at(world.clock.now())
+
+
+def dropped(world: World) -> bool:
+    """The mint was sent, and every node has forgotten it."""
+    if not signed("mint")(world):
+        return False
+    world.chain.drop_pool()
+    return True
+
+
+MINT: dict[str, Moment] = {
+    "instructed": written("pain.001-MINT"),
+    "booked": answered("camt.054-00000003"),
+    "report asked": written("report-request-"),
+    "report signed": answered("report-"),
+    "sent": signed("mint"),
+    "sent and forgotten": dropped,
+    "mined": mined,
+    "final": is_minted,
+}
+
+REDEMPTION: dict[str, Moment] = {
+    "instructed": written("pain.001-REDEEM"),
+    "accepted": answered("pain.002-REDEEM"),
+    "paid": paid,
+}
+
+
+class Shelf:
+    """The world as it was, homes and chain, to be gone back to before each moment."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._kept = world.path.with_name(world.path.name + "-kept")
+        shutil.copytree(world.path, self._kept)
+        self._id = world.chain.ask("evm_snapshot")
+
+    def take_back(self) -> None:
+        world = self._world
+        for part in (world.issuer, world.bank, world.auditor):
+            part.close()
+        shutil.rmtree(world.path)
+        shutil.copytree(self._kept, world.path)
+        assert world.chain.ask("evm_revert", self._id)
+        self._id = world.chain.ask("evm_snapshot")
+        world.__init__(world.path, world.chain)  # type: ignore[misc] # the same world, opened anew
+
+
+def restored_at(world: World, moments: dict[str, Moment], shell: Any, end: Callable[[], None]) -> None:
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    shelf = Shelf(world)
+    for name, moment in moments.items():
+        shelf.take_back()
+        go_on_until(world, moment)
+        lose_and_restore(world, backup, shell)
+        catch_up(world)
+        try:
+            end()
+        except AssertionError as error:
+            raise AssertionError(f"not the same end after a restore when it was {name}") from error
+
+
+def test_a_mint_restored_at_any_moment(world: World, shell: Any) -> None:
+    waiting_wire(world)
+
+    def end() -> None:
+        world.until(lambda: is_minted(world))
+        check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+    restored_at(world, MINT, shell, end)
+
+
+def test_a_redemption_restored_at_any_moment(world: World, shell: Any) -> None:
+    burned_tokens(world)
+
+    def end() -> None:
+        world.until(lambda: is_paid(world))
+        check(world, mints_=1, paid_fen=400_00, reserve=parse_units("600"))
+
+    restored_at(world, REDEMPTION, shell, end)
+
+
+# -- what only a person knows, and what nobody may do
+
+
+def waits(world: World) -> str:
+    return " ".join(item["why"] for item in in_recovery(world) or [])
+
+
+def lose_a_customer(world: World, shell: Any) -> Path:
+    """A customer added after the backup has money in a batch."""
+    backup = world.path / "backup.db"
+    world.turn()
+    shell("backup", str(backup))
+    waiting_wire(world)
+    world.until(lambda: is_minted(world))
+    lose_and_restore(world, backup, shell)
+    return backup
+
+
+def test_a_lost_customer_is_entered_again_by_a_person(world: World, shell: Any) -> None:
+    lose_a_customer(world, shell)
+    world.turn()
+    assert "customer.added of customer:1" in waits(world)
+    (held,) = shell("lock", "list")
+    assert (held["scope"], held["code"]) == ("everything", "recovery")
+    assert "issuer recovery customer NAME ACCOUNT" in held["remedy"]
+    assert shell("status")["locks"] == [held]
+    assert (
+        shell("customer", "add", "Other", "--jurisdiction", "HK", "--account", B_BANK, status=1)["error"]["code"]
+        == "locked"
+    )
+    shell("recovery", "customer", "Platform A", A_BANK)
+    catch_up(world)
+    check(world, mints_=1, paid_fen=0, reserve=SUM)
+    world.call(A, "redeem", parse_units("400"), DEFAULT_INSTRUCTION)
+    world.until(lambda: is_paid(world))
+    check(world, mints_=1, paid_fen=400_00, reserve=parse_units("600"))
+
+
+def test_a_customer_entered_wrong_is_found_out_by_what_the_bank_says(world: World, shell: Any) -> None:
+    lose_a_customer(world, shell)
+    world.turn()
+    shell("recovery", "customer", "Platform A", B_BANK)
+    world.bank.statement()
+    for _ in range(4):
+        world.turn()
+    assert "deposit.taken" in waits(world)
+    assert len(world.minted()) == 1
+
+
+def test_an_effect_that_is_left_out_locks_everything_until_a_person_has_settled_it(world: World, shell: Any) -> None:
+    lose_a_customer(world, shell)
+    world.turn()
+    assert shell("recovery", "leave-out", "99", "--case", "C-1", status=1)["error"]["code"] == "refused"
+    place = int(waits(world).split()[1])
+    shell("recovery", "leave-out", str(place), "--case", "C-1")
+    world.turn()
+    codes = {(row["scope"], row["code"]) for row in shell("lock", "list")}
+    assert {("minting", f"left-out-{place}"), ("payouts", f"left-out-{place}")} <= codes
+
+
+def test_recovery_goes_on_after_a_crash_at_any_point_of_it(world: World, shell: Any) -> None:
+    waiting_wire(world)
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    go_on_until(world, signed("mint"))
+    lose_and_restore(world, backup, shell)
+    world.bank.statement()
+    dead: set[str] = set()
+
+    def die(name: str) -> None:
+        if name not in dead:
+            dead.add(name)
+            raise KeyboardInterrupt
+
+    for _ in range(80):
+        mine(world)
+        world.bank.step()
+        world.auditor.step()
+        crash.observe(die)
+        try:
+            world.issuer.service.step()
+        except KeyboardInterrupt:
+            crash.observe(None)
+            reopen(world)
+        finally:
+            crash.observe(None)
+        if in_recovery(world) is None:
+            break
+    assert in_recovery(world) is None
+    recovering = {"take records back", "apply a record again", "adopt a document", "fence lost transactions"}
+    assert {f"{when} commit {name}" for name in recovering for when in ("before", "after")} <= dead
+    assert "after commit end recovery" in dead
+    world.until(lambda: is_minted(world))
+    check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+
+def test_without_recovery_the_restored_database_is_stopped_by_its_log(world: World, shell: Any) -> None:
+    """The row taken away by hand: the log folder turns it on again; without even that, nothing is signed or sent."""
+    waiting_wire(world)
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    world.until(lambda: is_minted(world))
+    lose_and_restore(world, backup, shell)
+    off_by_hand(world)
+    with pytest.raises(BrokenInvariant, match="never made"):
+        replace(world.issuer.service, recovery=None).step()
+    world.issuer.service.step()
+    assert in_recovery(world) is not None, "the log folder is ahead"
+    off_by_hand(world)
+    world.issuer.service.step()
+    assert in_recovery(world) is not None, "records wait to be applied again"
+    assert len(world.minted()) == 1
+
+
+def off_by_hand(world: World) -> None:
+    with world.issuer.store.unit("off by hand") as unit:
+        unit.connection.execute(delete(tables.recovery))
+
+
+def test_without_recovery_and_without_its_log_the_bank_and_the_chain_still_refuse(world: World, shell: Any) -> None:
+    """The second lines of defence, alone: the bank knows the order's id, and the contract what was credited."""
+    waiting_wire(world)
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    world.until(lambda: is_minted(world))
+    lose_and_restore(world, backup, shell)
+    off_by_hand(world)
+    with world.issuer.store.unit("forget the log") as unit:
+        unit.connection.execute(update(tables.audit_record).values(place=None))
+        for table in (tables.checkpoint, tables.log_tree):
+            unit.connection.execute(delete(table))
+    shutil.rmtree(world.path / "issuer" / "log")
+    world.issuer.service = replace(world.issuer.service, recovery=None)
+    for _ in range(8):
+        world.turn()
+    codes = {row.code for row in rows(world, tables.lock, tables.lock.c.cleared_at.is_(None))}
+    assert codes & {"foreign-nonce", "unknown-mint", "unknown-report", "duplicate-message"}
+    assert len(world.minted()) == 1
+    accounts = {account.number: account.balance_fen for account in world.bank.accounts()}
+    assert accounts[world.settings.reserve_account] == 1000_00, "the money was moved once"
+
+
+def test_a_thief_is_told_from_what_was_lost(world: World, shell: Any) -> None:
+    waiting_wire(world)
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    world.until(lambda: is_minted(world))
+    steal(world)
+    lose_and_restore(world, backup, shell)
+    world.turn()
+    world.turn()
+    (key,) = rows(world, tables.signer, tables.signer.c.role == "sender")
+    assert "carries out no order of ours" in key.halted
+    codes = {row.code for row in rows(world, tables.lock)}
+    assert "foreign-nonce" in codes
+
+
+def steal(world: World) -> None:
+    """Somebody else sends with the sender's key."""
+    node = world.chain.node
+    signer = world.issuer.keystore.signer("sender")
+    nonce = int(node.call("eth_getTransactionCount", [signer.address, "latest"]), 16)
+    fees = {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9}
+    fields = {"chainId": 31337, "nonce": nonce, "to": "0x" + "11" * 20, "value": 1, "data": "0x", "gas": 21_000}
+    node.call("eth_sendRawTransaction", [signer.sign_transaction({**fields, **fees}).raw])
+    for _ in range(4):
+        mine(world)
+
+
+def test_the_log_folder_must_continue_the_backup(world: World, shell: Any) -> None:
+    waiting_wire(world)
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    world.until(lambda: is_minted(world))
+    lose_and_restore(world, backup, shell)
+    with world.issuer.store.unit("another history") as unit:
+        (tree,) = unit.connection.execute(select(tables.log_tree)).all()
+        other = bytes([tree.frontier[0] ^ 1]) + tree.frontier[1:]
+        unit.connection.execute(update(tables.log_tree).values(frontier=other))
+    with pytest.raises(BrokenInvariant, match="do not continue"):
+        world.issuer.service.step()
+    assert rows(world, tables.unapplied) == []
+
+
+def test_every_action_of_the_log_can_be_applied_again() -> None:
+    """Or is recorded only beside another one, in the same unit of work."""
+    beside = {"mint.failed", "report.attested"}
+    by_person = {"customer.added"}
+    told = {f"chain.{kind}" for kind in intake.KINDS}
+    known = set(replay._ACTS) | set(replay._TOLD_BY) | beside | by_person | told
+    assert set(schema.ACTIONS) <= known
+    assert {kind for kinds in replay._TOLD_BY.values() for kind in kinds} <= set(intake.KINDS)
+
+
+# -- the copy itself
+
+
+def test_a_backup_is_one_consistent_file_of_its_owner(world: World, shell: Any) -> None:
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert shell("backup", str(backup), status=1)["error"]["code"] == "conflict"
+    assert shell("restore", str(world.path / "none.db"), status=1)["error"]["code"] == "invalid-input"
+    (world.path / "torn.db").write_bytes(backup.read_bytes()[:5000])
+    assert shell("restore", str(world.path / "torn.db"), status=1)["error"]["code"] == "invalid-input"
+
+
+def test_a_database_in_use_is_not_replaced(world: World, shell: Any) -> None:
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    with world.issuer.store.read() as connection:
+        connection.execute(select(tables.customer)).all()
+        assert shell("restore", str(backup), status=1)["error"]["code"] == "refused"
+
+
+# -- PostgreSQL, whose own means copy it
+
+
+def test_a_postgresql_that_was_brought_back_catches_up_likewise(
+    request: pytest.FixtureRequest, tmp_path: Path, anvil: TestChain, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server: str = request.getfixturevalue("postgresql")
+    url = server.replace("/postgres?", "/lost?")
+    monkeypatch.setenv("DATABASE_URL", url)
+    ask(server, "CREATE DATABASE lost")
+    world = World.create(tmp_path, anvil, database_url=url)
+    try:
+        waiting_wire(world)
+        world.issuer.close()
+        ask(server, "CREATE DATABASE kept TEMPLATE lost")
+        reopen(world, database_url=url)
+        assert shell("backup", str(tmp_path / "backup.db"), status=1)["error"]["code"] == "misconfigured"
+        go_on_until(world, signed("mint"))
+        world.issuer.close()
+        ask(server, "DROP DATABASE lost")
+        ask(server, "CREATE DATABASE lost TEMPLATE kept")
+        shell("restore")
+        reopen(world, database_url=url)
+        catch_up(world)
+        world.until(lambda: is_minted(world))
+        check(world, mints_=1, paid_fen=0, reserve=SUM)
+        world.call(A, "redeem", parse_units("400"), DEFAULT_INSTRUCTION)
+        world.until(lambda: is_paid(world))
+    finally:
+        world.close()
+
+
+def ask(server: str, statement: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement.encode())
