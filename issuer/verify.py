@@ -83,7 +83,7 @@ _MEANINGS = {
     Statement.REDEEMED: "every redemption on chain is recorded as it was, and every recorded redemption is on chain",
     Statement.REPORTED: "every report on chain is recorded as it was, every recorded report is on chain, and it "
     "anchors what was asked for",
-    Statement.POWERS: "every use of a power is recorded, and was asked for before",
+    Statement.POWERS: "every use of a power is recorded as it was",
     Statement.ONCE: "by the records no money is minted twice, no redemption paid twice, no report counts money "
     "never moved",
 }
@@ -553,6 +553,8 @@ _TOKEN = (
     "Unfrozen(address indexed account, uint32 freezeCount)",
     "Seized(address indexed account, uint256 indexed id, uint256 value, bytes32 indexed caseId)",
     "Retired(address indexed successor)",
+    "Rescued(address indexed foreign, address indexed to, uint256 value)",
+    "ContractURIUpdated()",
     "Stopped(uint8 stops, uint32 stopCount)",
     "Resumed(uint8 stops, uint32 stopCount)",
     "MinterSet(address indexed previous, address indexed next)",
@@ -569,11 +571,13 @@ _OTHERS = (
     "LimitSet(address indexed key, uint64 capacity, uint64 refill, uint32 version)",
     "ReportPosted(uint64 indexed number, uint256 reserve, uint256 paid, uint256 credited, uint64 asOf,"
     " bytes32 indexed logRoot, uint64 logSize)",
+    "Bound(address indexed token)",
     "AttestorAdded(address indexed attestor, uint32 version)",
     "AttestorRemoved(address indexed attestor, uint32 version)",
     "QuorumSet(uint8 quorum, uint32 version)",
     "RoleGranted(uint64 indexed roleId, address indexed account, uint32 delay, uint48 since, bool newMember)",
     "RoleRevoked(uint64 indexed roleId, address indexed account)",
+    "RoleLabel(uint64 indexed roleId, string label)",
     "RoleAdminChanged(uint64 indexed roleId, uint64 indexed admin)",
     "RoleGuardianChanged(uint64 indexed roleId, uint64 indexed guardian)",
     "RoleGrantDelayChanged(uint64 indexed roleId, uint32 delay, uint48 since)",
@@ -595,7 +599,7 @@ class Form(NamedTuple):
 
 def _form(signature: str) -> tuple[str, Form]:
     name, _, rest = signature.rstrip(")").partition("(")
-    parts = [part.split() for part in rest.split(",")]
+    parts = [part.split() for part in rest.split(",") if part]
     topic = _hash(f"{name}({','.join(part[0] for part in parts)})".encode())
     indexed = [(part[-1], part[0]) for part in parts if len(part) == 3]
     return topic, Form(name, indexed, [(part[-1], part[0]) for part in parts if len(part) == 2])
@@ -614,7 +618,8 @@ def decode(log: Mapping[str, Any], time: int) -> Event:
         }
         for at, (name, kind) in enumerate(form.plain):
             word = data[at * 64 : at * 64 + 64]
-            values[name] = _bytes(data, int(word, 16)) if kind == "bytes" else _value(kind, word)
+            dynamic = kind in ("bytes", "string")
+            values[name] = _bytes(kind, data, int(word, 16)) if dynamic else _value(kind, word)
         place = int(log["blockNumber"], 16), int(log["logIndex"], 16)
         return Event(*place, form.name, log["address"].lower(), log["transactionHash"].lower(), time, values)
     except (KeyError, ValueError, TypeError, IndexError) as error:
@@ -631,9 +636,10 @@ def _value(kind: str, word: str) -> Any:
     return "0x" + word[: 2 * int(kind.removeprefix("bytes"))].lower()
 
 
-def _bytes(data: str, offset: int) -> str:
+def _bytes(kind: str, data: str, offset: int) -> str:
     start = offset * 2 + 64
-    return "0x" + data[start : start + 2 * int(data[offset * 2 : start], 16)].lower()
+    found = data[start : start + 2 * int(data[offset * 2 : start], 16)].lower()
+    return "0x" + found if kind == "bytes" else unhex(found).decode(errors="replace")
 
 
 # -- what the records say
@@ -733,12 +739,6 @@ class Book:
             "wallet.registered": self._registered,
             "wallet.verified": self._wallet,
             "wallet.unverified": self._wallet,
-            "power.freeze": self._power,
-            "power.stop": self._power,
-            "power.lower": self._power,
-            "power.propose": self._power,
-            "power.accept": self._power,
-            "power.cancel": self._power,
             "personal.erased": self._erased,
         }
 
@@ -749,7 +749,7 @@ class Book:
             if record["v"] != 1 or record.keys() != _RECORD or _canonical(record) != body:
                 raise ValueError("not a canonical record of version 1")
             action = record["action"]
-            rule = self._use if action.startswith("chain.") else self._rules.get(action)
+            rule = {"chain": self._use, "power": self._power}.get(action.partition(".")[0], self._rules.get(action))
             if rule is not None:
                 rule(place, record)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
@@ -895,20 +895,44 @@ class Book:
         self.erased += 1
 
 
+_LISTED = {"power.freeze": "Frozen", "power.verify": "Verified", "power.unverify": "Unverified"}
+_ACTS = {
+    "power.propose": ("Proposed", "OperationScheduled"),
+    "power.accept": ("Accepted", "OperationExecuted"),
+    "power.cancel": ("Cancelled", "OperationCanceled"),
+}
+_OF_ROLES = {
+    "power.grantRole": "RoleGranted",
+    "power.revokeRole": "RoleRevoked",
+    "power.revoke": "RoleRevoked",
+    "power.labelRole": "RoleLabel",
+    "power.setRoleAdmin": "RoleAdminChanged",
+    "power.setRoleGuardian": "RoleGuardianChanged",
+    "power.setGrantDelay": "RoleGrantDelayChanged",
+}
+
+
 def _asked_for(action: str, after: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """The events that a request leads to, named as `_request_of` names them."""
+    if action in _LISTED:
+        return [(_LISTED[action], account.lower()) for account in after["accounts"]]
+    if action in _ACTS:
+        act = after["act_id"] if "act_id" in after else _hash(unhex(after["act"]))
+        return [(_ACTS[action][after["contract"] == "authority"], act)]
+    if action in _OF_ROLES:
+        return [(_OF_ROLES[action], after["roleId"], after.get("account", "").lower())]
     match action:
-        case "power.freeze":
-            return [("Frozen", account.lower()) for account in after["accounts"]]
         case "power.stop":
             return [("Stopped", after["stops"])]
         case "power.lower":
             return [("LimitSet", after["key"].lower(), after["capacity"], after["refill"])]
-        case "power.propose":
-            return [("Proposed", _hash(unhex(after["act"])))]
-        case "power.accept":
-            return [("Accepted", _hash(unhex(after["act"])))]
-    return [("Cancelled", after["act_id"])]
+        case "power.removeAttestor":
+            return [("AttestorRemoved", after["attestor"].lower())]
+        case "power.setTargetAdminDelay":
+            return [("TargetAdminDelayUpdated", after["target"].lower())]
+        case "power.setTargetFunctionRole":
+            return [("TargetFunctionRoleUpdated", after["target"].lower(), part) for part in after["selectors"]]
+    raise ValueError(f"{action} is no power")
 
 
 def _canonical(value: Any) -> bytes:
@@ -1261,8 +1285,11 @@ class Late:
         self.pending += 1
 
 
-def compare(story: Story, book: Book, late: Late) -> None:
-    """Every event against its record, and every record against its event. Raises Untrue."""
+def compare(story: Story, book: Book, late: Late) -> int:
+    """Every event against its record, and every record against its event. Raises Untrue.
+
+    Answers how many uses of powers the service was never asked for: somebody called the contracts directly.
+    """
     uses = [(event, _record_of(event, book)) for event in story.uses]
     for event in (*(mint.event for mint in story.mints), *story.burns, *story.reports):
         if _told(event, book):
@@ -1282,7 +1309,7 @@ def compare(story: Story, book: Book, late: Late) -> None:
         _compare_report(event, book, late)
     posted = {number: asked for number, asked in book.reports.items() if asked.place >= 0}
     _refuse_rest(Statement.REPORTED, posted, {event.values["number"] for event in story.reports}, "report")
-    _compare_uses(uses, story, book, late)
+    return _compare_uses(uses, story, book, late)
 
 
 def _told(event: Event, book: Book) -> bool:
@@ -1348,9 +1375,8 @@ def _record_of(event: Event, book: Book) -> Used | None:
     return None if place is None else Used(place, {"event": event.name, **event.values}, event.transaction)
 
 
-def _compare_uses(uses: Sequence[tuple[Event, Used | None]], story: Story, book: Book, late: Late) -> None:
-    accepted = {event.transaction for event, _ in uses if event.name == "Accepted"}
-    requests = {key: list(places) for key, places in book.requests.items()}
+def _compare_uses(uses: Sequence[tuple[Event, Used | None]], story: Story, book: Book, late: Late) -> int:
+    asked, outside = _asked_transactions(uses, book), 0
     for event, used in uses:
         what = f"{event.name}({', '.join(f'{name} {value}' for name, value in event.values.items())})"
         if used is None:
@@ -1358,25 +1384,43 @@ def _compare_uses(uses: Sequence[tuple[Event, Used | None]], story: Story, book:
             continue
         if used.told.get("event") != event.name or not _same(event, used):
             raise Untrue(Statement.POWERS, f"{what} on chain is not what record {used.place:,} says")
-        if (event.block, event.position) > story.built and not _allowed(event, used, accepted, requests):
-            raise Untrue(Statement.POWERS, f"{what} in transaction {event.transaction} was never asked for")
+        outside += (event.block, event.position) > story.built and event.transaction not in asked
     known = {f"{event.block}:{event.position}" for event, _ in uses}
     _refuse_rest(Statement.POWERS, book.uses, known, "event")
     seen = {(event.name, event.values.get("account"), event.transaction) for event, _ in uses}
     for key, place in book.wallets.items():
         if key not in seen:
             raise Untrue(Statement.POWERS, f"record {place:,} tells {key[0]}({key[1]}), which is not on chain")
+    return outside
+
+
+def _asked_transactions(uses: Sequence[tuple[Event, Used | None]], book: Book) -> set[str]:
+    """The transactions with an event that an earlier record asked for; a record stands for one event.
+
+    What else they did is its effect: an act that is accepted, a limit of zero that takes a role away.
+    """
+    scheduled = [event.values for event, _ in uses if event.name == "OperationScheduled"]
+    operations = {values["operationId"]: _hash(unhex(values["data"])) for values in scheduled}
+    requests = {key: list(places) for key, places in book.requests.items()}
+    found = set()
+    for event, used in uses:
+        places = requests.get(_request_of(event, operations), [])
+        if used is not None and places and places[0] < used.place:
+            places.pop(0)
+            found.add(event.transaction)
+    return found
 
 
 def _same(event: Event, used: Used) -> bool:
     told = {name: _text(value) for name, value in used.told.items()}
     return event.transaction == used.transaction and all(
-        told.get(name) == _text(_shown(name, value)) for name, value in event.values.items()
+        told.get(name) == _text(value if event.name == "Rescued" else _shown(name, value))  # another token's units
+        for name, value in event.values.items()
     )
 
 
 def _shown(name: str, value: Any) -> Any:
-    """A value as a record shows it, with the amounts as CNH."""
+    """A value as a record shows it, with the token's amounts as CNH."""
     return cnh(value).replace(",", "") if name in ("capacity", "refill", "value") else value
 
 
@@ -1384,48 +1428,22 @@ def _text(value: Any) -> str:
     return str(value).lower()
 
 
-_EFFECTS = frozenset(
-    (
-        "Unfrozen",
-        "Resumed",
-        "Seized",
-        "Retired",
-        "MinterSet",
-        "FeedSet",
-        "HookSet",
-        "PolicySet",
-        "ReportAgeSet",
-        "AttestorAdded",
-        "QuorumSet",
-        "LimitSet",
-    )
-)
-"""What only a slow act does, but for a limit that is lowered."""
-
-_ASKED = frozenset(("Verified", "Frozen", "Stopped", "Proposed", "Accepted", "Cancelled", "LimitSet"))
-
-
-def _allowed(event: Event, used: Used, accepted: set[str], requests: dict[tuple[str, ...], list[int]]) -> bool:
-    """Whether a use of a power is the effect of an accepted act, or was asked for by an earlier record."""
-    if event.name in _EFFECTS and event.transaction in accepted:
-        return True
-    if event.name not in _ASKED:
-        return event.name not in _EFFECTS
-    places = requests.get(_request_of(event), [])
-    if not places or places[0] >= used.place:
-        return False
-    places.pop(0)
-    return True
-
-
-def _request_of(event: Event) -> tuple[str, ...]:
-    values = event.values
-    match event.name:
+def _request_of(event: Event, operations: Mapping[str, str]) -> tuple[str, ...]:
+    """What a record must have asked for, for this event to be its doing."""
+    name, values = event.name, event.values
+    if "operationId" in values:
+        return name, operations.get(values["operationId"], "")
+    if "roleId" in values and "target" not in values:
+        return name, str(values["roleId"]), values.get("account", "")
+    match name:
         case "LimitSet":
-            return event.name, values["key"], _shown("capacity", values["capacity"]), _shown("refill", values["refill"])
+            return name, values["key"], _shown("capacity", values["capacity"]), _shown("refill", values["refill"])
         case "Stopped":
-            return event.name, str(values["stops"])
-    return event.name, values.get("account") or values["actId"]
+            return name, str(values["stops"])
+        case "TargetFunctionRoleUpdated":
+            return name, values["target"], values["selector"]
+    named = (values.get(part) for part in ("account", "actId", "attestor", "target"))
+    return name, next(filter(None, named), "")
 
 
 # -- the verdict
@@ -1451,7 +1469,8 @@ class Verdict:
     orders: int = 0
     redemptions: int = 0
     reports: int = 0
-    powers: int = 0
+    powers: int = 0  # uses since the deployment
+    outside: int = 0  # of them, those that the service was never asked for
     pending: int = 0  # events so new that they need no record yet
     minted: int = 0
     redeemed: int = 0
@@ -1631,7 +1650,7 @@ def _hold_against_chain(
     verdict.contracts = require_attested(node, story, book, verdict.chain_id)
     late = Late(int(final["number"], 16), int(final["timestamp"], 16) - grace)
     say("comparing records and chain")
-    compare(story, book, late)
+    verdict.outside = compare(story, book, late)
     verdict.pending = late.pending
 
 
@@ -1988,7 +2007,7 @@ def _figures(verdict: Verdict) -> list[str]:
         f"{verdict.uncovered:,} s without a fresh one since the first mint",
         f"attestors      quorum {verdict.quorum}; {verdict.changes:,} changes since the deployment; "
         f"{verdict.contracts:,} signatures by contracts",
-        f"powers         {verdict.powers:,} uses since the deployment",
+        f"powers         {verdict.powers:,} uses since the deployment, {verdict.outside:,} of them outside the service",
         f"not recorded   {verdict.pending:,} events, too new to be",
         f"erased         {verdict.erased:,} commitments to personal data",
     ]

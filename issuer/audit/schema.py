@@ -70,6 +70,8 @@ def _told(**fields: str) -> Fields:
     return {"contract": "word", "event": "word", "transaction": "hash", **fields}
 
 
+_ROLE = {"roleId": "digits", "account": "address"}
+_TOKEN = {"token": "address"}
 _SLOW = {"actId": "hash", "by": "address"}
 _FREEZE = _told(account="address", freezeCount="digits")
 _STOP = _told(stops="digits", stopCount="digits")
@@ -152,6 +154,11 @@ ACTIONS: Mapping[str, Action] = {
         evidence=_CHAIN,
     ),
     "redemption.released": Action("what held it is gone", "redemption:ID", before={"reason": "text?"}),
+    "redemption.directed": Action(
+        "the case that it was seized under orders it paid to this account; another person must approve",
+        "redemption:ID",
+        {"case": "word", "creditor": "commitment"},
+    ),
     "payout.instructed": Action(
         "a payment was ordered from the bank; par is what it discharges",
         "its cause",
@@ -222,13 +229,45 @@ ACTIONS: Mapping[str, Action] = {
     "personal.erased": Action("what a commitment stands for was erased", "commitment:COMMITMENT"),
     # -- powers, as they are asked for
     "power.freeze": Action("freeze accounts", _CASE, {"accounts": "[address]"}),
+    "power.verify": Action("mark wallets as verified", _CASE, {"accounts": "[address]"}),
+    "power.unverify": Action("take that mark away", _CASE, {"accounts": "[address]"}),
     "power.stop": Action("stop transfers (1), mints (2), redemptions (4)", _CASE, {"stops": "digits"}),
     "power.lower": Action(
         "lower a minting limit; the refill is a second's", _CASE, {"key": "address", "capacity": "CNH", "refill": "CNH"}
     ),
-    "power.propose": Action("propose a slow act, as calldata", _CASE, {"contract": "word", "act": "bytes"}),
+    "power.removeAttestor": Action("remove an attestor at once", _CASE, {"attestor": "address"}),
+    "power.revoke": Action("take a hot key's role away, by the guardian", _CASE, _ROLE),
+    "power.grantRole": Action("give a role", _CASE, {**_ROLE, "executionDelay": "digits"}),
+    "power.revokeRole": Action("take a role away, by the admin", _CASE, _ROLE),
+    "power.labelRole": Action("name a role", _CASE, {"roleId": "digits", "label": "text"}),
+    "power.setRoleAdmin": Action("set who gives and takes a role", _CASE, {"roleId": "digits", "admin": "digits"}),
+    "power.setRoleGuardian": Action(
+        "set who cancels what a role has scheduled", _CASE, {"roleId": "digits", "guardian": "digits"}
+    ),
+    "power.setGrantDelay": Action(
+        "set how long the grant of a role waits, in seconds", _CASE, {"roleId": "digits", "newDelay": "digits"}
+    ),
+    "power.setTargetAdminDelay": Action(
+        "set how long a contract's line in the table of roles waits to be changed, in seconds",
+        _CASE,
+        {"target": "address", "newDelay": "digits"},
+    ),
+    "power.setTargetFunctionRole": Action(
+        "set which role may call a contract's functions",
+        _CASE,
+        {"target": "address", "selectors": "[bytes]", "roleId": "digits"},
+    ),
+    "power.propose": Action(
+        "propose a slow act, as calldata; one of the authority's is scheduled",
+        _CASE,
+        {"contract": "word", "act": "bytes"},
+    ),
     "power.accept": Action("accept it after its delay", "case:act:ID", {"contract": "word", "act": "bytes"}),
-    "power.cancel": Action("cancel it", _CASE, {"contract": "word", "act_id": "hash"}),
+    "power.cancel": Action(
+        "cancel it; the authority is told the act itself",
+        _CASE,
+        {"contract": "word", "act_id": "hash", "act": "bytes-"},
+    ),
     # -- powers, as the chain shows them, whoever used them
     "chain.frozen": Action("an account is frozen", _EVENT, _FREEZE, evidence=_CHAIN),
     "chain.unfrozen": Action("it is not any more", _EVENT, _FREEZE, evidence=_CHAIN),
@@ -246,6 +285,14 @@ ACTIONS: Mapping[str, Action] = {
         evidence=_CHAIN,
     ),
     "chain.retired": Action("the token names its successor", _EVENT, _told(successor="address"), evidence=_CHAIN),
+    "chain.rescued": Action(
+        "tokens of another contract were sent on; the value is in their own units",
+        _EVENT,
+        _told(foreign="address", to="address", value="digits"),
+        evidence=_CHAIN,
+    ),
+    "chain.papers": Action("what contractURI says was changed", _EVENT, _told(), evidence=_CHAIN),
+    "chain.bound": Action("the feed belongs to this token, for ever", _EVENT, _told(**_TOKEN), evidence=_CHAIN),
     "chain.limit": Action(
         "a minting limit was set",
         _EVENT,

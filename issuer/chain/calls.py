@@ -1,25 +1,42 @@
 """From an intent to the call that carries it out, and back, so that what is signed is compared with what was meant."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from issuer.chain.deployment import Deployment
 from issuer.chain.keystore import Job
 from issuer.errors import InvalidInput
 from issuer.messages import contracts
-from issuer.messages.abi import checksum
+from issuer.messages.abi import checksum, keccak
+from issuer.messages.contracts import AUTHORITY
 from issuer.store.intents import Intent
+
+DIRECT = {
+    "verify": ("token", Job.REGISTRAR),
+    "unverify": ("token", Job.REGISTRAR),
+    "freeze": ("token", Job.FREEZER),
+    "stop": ("token", Job.GUARDIAN),
+    "lower": ("minter", Job.GUARDIAN),
+    "removeAttestor": ("feed", Job.GUARDIAN),
+    "revoke": ("authority", Job.GUARDIAN),
+    "grantRole": ("authority", Job.ADMIN),
+    "revokeRole": ("authority", Job.ADMIN),
+    "labelRole": ("authority", Job.ADMIN),
+    "setRoleAdmin": ("authority", Job.ADMIN),
+    "setRoleGuardian": ("authority", Job.ADMIN),
+    "setGrantDelay": ("authority", Job.ADMIN),
+    "setTargetAdminDelay": ("authority", Job.ADMIN),
+    "setTargetFunctionRole": ("authority", Job.ADMIN),
+}
+"""Kinds that are a contract's function by its name, their payload its arguments by name; and whose job each is."""
 
 JOBS = {
     "report": Job.SENDER,
     "mint": Job.SENDER,
-    "verify": Job.REGISTRAR,
-    "unverify": Job.REGISTRAR,
-    "freeze": Job.FREEZER,
-    "stop": Job.GUARDIAN,
-    "lower": Job.GUARDIAN,
     "cancel": Job.GUARDIAN,
     "propose": Job.ADMIN,
     "accept": Job.ADMIN,
+    **{kind: job for kind, (_, job) in DIRECT.items()},
 }
 """Whose job each kind of intent is."""
 
@@ -47,21 +64,15 @@ def encode(deployment: Deployment, intent: Intent, *, first: int = 0) -> Target:
                 return deployment.feed, contracts.post_call(told["report"], told["signatures"])
             case "mint":
                 return deployment.minter, contracts.mint_call(first, told["reference"], told["orders"])
-            case "verify" | "unverify" | "freeze":
-                return deployment.token, contracts.TOKEN.call(intent.kind, told["accounts"])
-            case "stop":
-                return deployment.token, contracts.TOKEN.call("stop", told["stops"])
-            case "lower":
-                return deployment.minter, contracts.MINTER.call("lower", told["key"], told["capacity"], told["refill"])
-            case "propose" | "accept":
-                return deployment.address(told["contract"]), contracts.TOKEN.call(intent.kind, told["act"])
-            case "cancel":
-                return deployment.address(told["contract"]), contracts.TOKEN.call("cancel", told["act_id"])
+            case "propose" | "accept" | "cancel":
+                return deployment.address(told["contract"]), _slow(deployment, intent.kind, told)
             case "fence":
                 return told["address"], "0x"
+        contract, _ = DIRECT[intent.kind]
+        item = contracts.CONTRACTS[contract].functions[intent.kind]
+        return deployment.address(contract), item.encode(*(told[argument.name] for argument in item.inputs))
     except KeyError as error:
         raise InvalidInput(f"a {intent.kind} intent has no {error}") from error
-    raise InvalidInput(f"{intent.kind} is nothing that the chain door can send")
 
 
 def describe(deployment: Deployment, target: str, data: str) -> tuple[str, dict[str, Any]]:
@@ -76,6 +87,8 @@ def describe(deployment: Deployment, target: str, data: str) -> tuple[str, dict[
     if contract is None:
         raise InvalidInput(f"{target} is none of the contracts")
     function, arguments = contracts.CONTRACTS[contract].decode_call(data)
+    if contract == "authority" and function in _SCHEDULED:
+        return _scheduled(deployment, function, arguments)
     match function:
         case "post":
             return "report", arguments
@@ -87,3 +100,32 @@ def describe(deployment: Deployment, target: str, data: str) -> tuple[str, dict[
         case "cancel":
             return "cancel", {"contract": contract, "act_id": arguments["actId"]}
     return function, arguments
+
+
+_SCHEDULED = {"schedule": "propose", "execute": "accept", "cancel": "cancel"}
+"""The authority's own words for a slow act, which it does on itself in the name of the admin."""
+
+
+def _slow(deployment: Deployment, kind: str, told: Mapping[str, Any]) -> str:
+    """Calldata that proposes, accepts or cancels a slow act."""
+    if told["contract"] != "authority":
+        return contracts.TOKEN.call(kind, told["act_id"] if kind == "cancel" else told["act"])
+    authority, act = deployment.authority, told["act"]
+    match kind:
+        case "propose":
+            return AUTHORITY.call("schedule", authority, act, 0)
+        case "accept":
+            return AUTHORITY.call("execute", authority, act)
+    return AUTHORITY.call("cancel", deployment.keys[Job.ADMIN], authority, act)
+
+
+def _scheduled(deployment: Deployment, function: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a call of the authority does to an act. Raises InvalidInput if that is another's, or on another contract."""
+    own = (deployment.authority, 0, deployment.keys[Job.ADMIN])
+    named = (arguments["target"], arguments.get("when", 0), arguments.get("caller", own[2]))
+    if named != own:
+        raise InvalidInput(f"the authority is to {function} what is no act of ours")
+    act = arguments["data"]
+    payload = {"contract": "authority", "act": act}
+    kind = _SCHEDULED[function]
+    return kind, payload | ({"act_id": keccak(bytes.fromhex(act[2:]))} if kind == "cancel" else {})

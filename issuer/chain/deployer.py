@@ -312,6 +312,7 @@ class Deployer:
             keys=self._holders,
             code={name: keccak(bytes.fromhex(rpc.code(self._node, self.addresses[name])[2:])) for name in _ORDER},
             compiler_input=self._compilation.digest,
+            former={},
             **self.addresses,
         )
 

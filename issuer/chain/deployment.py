@@ -1,7 +1,7 @@
 """What is deployed: the record that every part of the house reads, kept in the home under the chain's genesis."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Deployment:
     keys: dict[str, str]  # address of each job, as wired
     code: dict[str, str]  # Keccak-256 of each contract's code on chain
     compiler_input: str  # SHA-256 of compiler version and standard JSON input
+    former: dict[str, str] = field(default_factory=dict)  # which of the four an address once was; never in the record
 
     def address(self, contract: str) -> str:
         """The address of ``token``, ``minter``, ``feed``, ``authority`` or ``bootstrap``. Raises KeyError."""
@@ -41,12 +42,18 @@ class Deployment:
         }[contract]
 
     def name(self, address: str) -> str | None:
-        """Which of the four that speak lies at an address, if any."""
-        names = {self.address(name): name for name in SPEAKING}
-        return names.get(address)
+        """Which of the four that speak lies at an address, or lay there, if any."""
+        return self.speaking.get(address)
+
+    @property
+    def speaking(self) -> dict[str, str]:
+        """Names by address of the contracts whose events are read."""
+        return self.former | {self.address(name): name for name in SPEAKING}
 
     def save(self, path: Path) -> None:
-        body = json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        fields = asdict(self)
+        del fields["former"]
+        body = json.dumps(fields, indent=2, sort_keys=True) + "\n"
         with crash.around("deployment.write"):
             replace(path, body.encode())
 

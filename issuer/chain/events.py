@@ -29,17 +29,21 @@ KINDS = {
     "Cancelled": "cancelled",
     "Seized": "seized",
     "Retired": "retired",
+    "Rescued": "rescued",
+    "ContractURIUpdated": "papers",
     "LimitSet": "limit",
     "PolicySet": "policy",
     "MinterSet": "minter",
     "FeedSet": "feed",
     "HookSet": "hook",
     "ReportAgeSet": "age",
+    "Bound": "bound",
     "AttestorAdded": "attestor",
     "AttestorRemoved": "attestor",
     "QuorumSet": "attestor",
     "RoleGranted": "role",
     "RoleRevoked": "role",
+    "RoleLabel": "role",
     "RoleAdminChanged": "role",
     "RoleGuardianChanged": "role",
     "RoleGrantDelayChanged": "role",
@@ -50,7 +54,7 @@ KINDS = {
     "OperationExecuted": "role",
     "OperationCanceled": "role",
 }
-"""The kind of fact that an event becomes. Transfers are told by the block; memos and labels are not told."""
+"""The kind of fact that an event becomes. Transfers are told by the block; memos are not told."""
 
 Event = tuple[Log, str, str, dict[str, Any]]
 """A log with the contract's and the event's name and the arguments."""
@@ -92,6 +96,9 @@ def _events(block: Block, events: Sequence[Event]) -> Iterator[News]:
         if kind is None:
             continue
         payload = _arguments(kind, contract, name, arguments)
+        if kind in ("attestor", "minter", "feed"):
+            payload["address"] = log.address
+        payload |= _case(kind, events[place + 1 : place + 2])
         if kind == "minted":
             payload["orders"] = _orders(events[max(0, place - arguments["count"]) : place], log, arguments["count"])
         payload |= {"transaction": log.transaction, "block": block.number, "timestamp": block.timestamp}
@@ -109,6 +116,12 @@ def _arguments(kind: str, contract: str, name: str, found: dict[str, Any]) -> di
             renamed = {"asOf": "as_of", "logRoot": "log_root", "logSize": "log_size"}
             return {renamed.get(key, key): value for key, value in found.items()}
     return found | {"contract": contract, "event": name}
+
+
+def _case(kind: str, after: Sequence[Event]) -> dict[str, Any]:
+    """Of a redemption that the token's next event calls a seizure: the case that it was done under."""
+    seized = [arguments for _, _, name, arguments in after if kind == "redeemed" and name == "Seized"]
+    return {"case": seized[0]["caseId"]} if seized else {}
 
 
 def _orders(before: Sequence[Event], minted: Log, count: int) -> list[list[Any]]:

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from issuer.chain import calls, fees, rpc, transactions
+from issuer.chain import calls, fees, parts, rpc, transactions
 from issuer.chain.deployment import Deployment
 from issuer.chain.fees import Fees
 from issuer.chain.keystore import Job
@@ -102,6 +102,7 @@ class Sender:
         """
         with self._store.read() as connection:
             due = intents.due(connection, Door.CHAIN)
+            self._deployment = parts.current(connection, self._deployment)
         done = sum(self._serve(job, wanted) for job, wanted in _by_job(due).items())
         return done + self._repeat()
 

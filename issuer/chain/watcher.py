@@ -6,6 +6,7 @@
 - "Not found", a head that falls back and a refused range are no facts: the next step asks again.
 - Close to the head it goes block by block, each the child of the last, and takes the logs from the receipts of every
   block whose header says that there may be some: a node that lags or has lost logs cannot pass over any in silence.
+- A contract that takes a part's place is read from its first event on, in the blocks before it took that place too.
 - Further back it searches ranges. Mints carry consecutive numbers and redemptions a running sum, so that what a
   search leaves out is noticed.
 """
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from issuer.chain import events, rpc
-from issuer.chain.deployment import SPEAKING, Deployment
+from issuer.chain import events, parts, rpc
+from issuer.chain.deployment import Deployment
 from issuer.chain.finality import Finality
 from issuer.chain.node import Node, NodeError
 from issuer.chain.rpc import Block, Log
@@ -53,7 +54,6 @@ class Watcher:
         self._node = node
         self._deployment = deployment
         self._finality = finality
-        self._addresses = [deployment.address(name) for name in SPEAKING]
         self._range = RANGE
 
     def collect(self) -> int:
@@ -79,6 +79,7 @@ class Watcher:
         """Where reading stands; it starts just before the deployment."""
         with self._store.read() as connection:
             row = _row(connection)
+            self._deployment = parts.current(connection, self._deployment)
         if row is not None:
             return Place(
                 number=row.number,
@@ -110,10 +111,18 @@ class Watcher:
         logs, blocks = self._follow(place, final) if near else self._search(place, final)
         end = blocks[max(blocks)]
         news = events.facts(self._deployment, logs, blocks)
+        deployment = parts.after(self._deployment, news)
+        if deployment != self._deployment:
+            earlier = self._history(sorted(deployment.speaking.keys() - self._deployment.speaking.keys()), end)
+            logs = sorted([*earlier, *logs], key=lambda log: (log.block_number, log.index))
+            news = events.facts(deployment, logs, blocks | self._blocks(earlier, end))
         following = _after(place, news, end, head)
         with self._store.unit("take final blocks") as unit:
             if _move(unit, place, following, end):
                 facts.bring(unit, Door.CHAIN, news)
+                if deployment != self._deployment:
+                    parts.keep(unit, deployment)
+        self._deployment = deployment
         return following, len({log.block_number for log in logs})
 
     def _follow(self, place: Place, final: Block) -> tuple[list[Log], dict[int, Block]]:
@@ -125,22 +134,32 @@ class Watcher:
             block = final if number == final.number else self._header(number)
             if block.parent != parent:
                 raise Unreachable(f"the node tells a block {number} that does not follow from the one before")
-            if any(block.may_have_logs_of(address) for address in self._addresses):
-                logs += rpc.block_logs(self._node, block, self._addresses)
+            if any(block.may_have_logs_of(address) for address in self._deployment.speaking):
+                logs += rpc.block_logs(self._node, block, list(self._deployment.speaking))
             blocks[number], parent = block, block.hash
         return logs, blocks
 
     def _search(self, place: Place, final: Block) -> tuple[list[Log], dict[int, Block]]:
         """The logs of the next range, and the headers of its end and of the blocks that have logs."""
         first, last = place.number + 1, min(place.number + self._range, final.number - NEAR)
-        logs, end = self._logs(first, self._header(last))
+        logs, end = self._logs(list(self._deployment.speaking), first, self._header(last))
         return logs, self._blocks(logs, end)
 
-    def _logs(self, first: int, end: Block) -> tuple[list[Log], Block]:
+    def _history(self, addresses: list[str], end: Block) -> list[Log]:
+        """All logs of these contracts up to a block."""
+        found: list[Log] = []
+        first = self._deployment.block + 1
+        while addresses and first <= end.number:
+            last = min(first + self._range - 1, end.number)
+            logs, reached = self._logs(addresses, first, end if last == end.number else self._header(last))
+            found, first = found + logs, reached.number + 1
+        return found
+
+    def _logs(self, addresses: list[str], first: int, end: Block) -> tuple[list[Log], Block]:
         """The logs up to a block, or up to an earlier one if the node does not give so many at once."""
         while True:
             try:
-                logs = rpc.logs(self._node, self._addresses, first, end.number)
+                logs = rpc.logs(self._node, addresses, first, end.number)
             except NodeError as refusal:
                 if end.number == first:
                     raise Unreachable(f"the node gives no logs of block {first}: {refusal.message}") from refusal

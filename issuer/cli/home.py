@@ -13,7 +13,7 @@ from issuer.audit.integrator import Integrator
 from issuer.bank.folder import DirectoryFolder
 from issuer.bank.inbox import Inbox
 from issuer.bank.outbox import Outbox
-from issuer.chain import deployment, network, rpc
+from issuer.chain import deployment, network, parts, rpc
 from issuer.chain.compiler import CHECKOUT, compile_contracts
 from issuer.chain.deployer import Deployer, Parameters
 from issuer.chain.deployment import Deployment
@@ -28,7 +28,7 @@ from issuer.chain.wiring import Limit, Table
 from issuer.cli import layout
 from issuer.cli.layout import Home
 from issuer.clock import Clock, SystemClock
-from issuer.errors import Misconfigured, Unreachable
+from issuer.errors import InvalidInput, Misconfigured, Unreachable
 from issuer.ledger import chart, journal
 from issuer.messages import folder as documents
 from issuer.messages.abi import Item, parse_address
@@ -117,7 +117,7 @@ class Issuer:
 
     def view(self, contract: str, function: str, *arguments: Any, block: int | None = None) -> dict[str, Any]:
         """What a contract's view returns, by name, at a block or the newest one."""
-        form, address = CONTRACTS[contract], self.deployment.address(contract)
+        form, address = CONTRACTS[contract], self.speaking.address(contract)
         place = "latest" if block is None else block
         return form.output(function, rpc.read(self.node, address, form.call(function, *arguments), place))
 
@@ -160,6 +160,18 @@ class Issuer:
     def deployment(self) -> Deployment:
         """Raises Misconfigured before the first deployment."""
         return deployment.load(self.home.deployment)
+
+    @property
+    def speaking(self) -> Deployment:
+        """The deployment, with the minter and the feed that the token has had finally since."""
+        with self.store.read() as connection:
+            return parts.current(connection, self.deployment)
+
+    def part(self, name: str) -> str:
+        """The address of a contract by its name. Raises InvalidInput."""
+        if name not in CONTRACTS:
+            raise InvalidInput(f"{name!r} is no contract", f"Give one of {', '.join(CONTRACTS)}, or an address.")
+        return self.speaking.address(name)
 
     def adopt_deployer(self, *, light: bool) -> None:
         """Take DEPLOYER_KEY, if it is set, as this home's deployer. Raises InvalidInput if there is another one."""

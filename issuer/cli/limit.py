@@ -8,14 +8,12 @@ import click
 from issuer.chain.keystore import Job
 from issuer.cli import answer
 from issuer.cli.home import Issuer
-from issuer.cli.parameters import ACCOUNT, CASE, LIMIT, answers, asks
-from issuer.cli.power import propose
+from issuer.cli.parameters import ACCOUNT, LIMIT, answers, orders
+from issuer.cli.power import propose, use
 from issuer.cli.session import Session
 from issuer.errors import Refused
 from issuer.messages.contracts import MINTER, WINDOW
 from issuer.money import format_units
-from issuer.operations import powers
-from issuer.store.unit import Unit
 
 Command = Callable[..., Any]
 
@@ -34,8 +32,7 @@ def _limits(command: Command) -> Command:
     key = click.argument("key", type=ACCOUNT, metavar="KEY")
     capacity = click.option("--capacity", type=LIMIT, required=True, help="CNH it holds when full; 0 closes it.")
     refill = click.option("--refill", type=LIMIT, required=True, help="CNH that come back every second.")
-    case = click.option("--case", type=CASE, required=True, help="The case that this is done under.")
-    return key(capacity(refill(case(asks(command)))))
+    return key(capacity(refill(orders(command))))
 
 
 @limit.command()
@@ -51,20 +48,22 @@ def show(session: Session) -> None:
 @limit.command()
 @_limits
 def lower(session: Session, key: str, capacity: int, refill: int, case: str) -> None:
-    """Lower a limit at once; a raise that waits is cancelled by it.
+    """Lower a limit at once; a raise that waits goes out of date by it. Zero closes it: the key mints nothing more.
 
     \b
       issuer limit lower sender --capacity 500000.00 --refill 5.00 --case 2026/17
+      issuer limit lower 0x5290...9EE7 --capacity 0 --refill 0 --case stolen-key-3
     """
     address = _address(session.issuer, key)
 
-    def prepare() -> Callable[[Unit], dict[str, Any]]:
+    def require() -> None:
         old = session.issuer.view("minter", "bucketOf", address)
+        if old["capacity"] == 0:
+            raise Refused(f"the limit of {key} is zero already", "To open it: issuer limit raise.")
         if capacity > old["capacity"] or refill > old["refill"]:
             raise Refused(f"the limit of {key} is lower already", "To raise it: issuer limit raise.")
-        return lambda unit: powers.lower(unit, key=address, capacity=capacity, refill=refill, case=case)
 
-    session.ask_prepared("limit.lower", _body(address, capacity, refill, case), prepare)
+    use(session, "lower", {"key": address, "capacity": capacity, "refill": refill}, case, require=require)
 
 
 @limit.command(name="raise")

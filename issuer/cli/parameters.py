@@ -81,9 +81,29 @@ def _read_memo(text: str) -> str:
     return "0x" + body.ljust(32, b"\0").hex()
 
 
+def _read_whole(text: str) -> int:
+    if re.fullmatch(r"0|[1-9][0-9]{0,77}", text) is None or int(text) >= 2**256:
+        raise InvalidInput(f"{text!r} is no whole number", "Write digits only.")
+    return int(text)
+
+
+def _read_small(text: str) -> int:
+    if re.fullmatch(r"[1-9][0-9]?", text) is None:
+        raise InvalidInput(f"{text!r} is no small number", "Give 1 to 99.")
+    return int(text)
+
+
+def _read_all_or_amount(text: str) -> int:
+    """Zero means all."""
+    return 0 if text == "all" else parse_units(text)
+
+
 TEXT = Read("text", _read_text)
 NUMBER = Read("number", _read_number)
 AMOUNT = Read("amount", parse_units)
+ALL_OR_AMOUNT = Read("amount", _read_all_or_amount)
+WHOLE = Read("number", _read_whole)
+SMALL = Read("number", _read_small)
 LIMIT = Read("amount", _read_limit)
 ACCOUNT = Read("address or name", _read_account)
 WALLET = Read("name", _read_wallet)
@@ -123,6 +143,29 @@ def asks(command: Command) -> Command:
         help="Who asks, as the log will name it. Default: ISSUER_OPERATOR, or the login name.",
     )
     return key(operator(answers(command)))
+
+
+def cases(command: Command) -> Command:
+    """A command that uses a power: it also takes --case."""
+    option = click.option("--case", type=CASE, required=True, help="The case that it is done under; the log names it.")
+    return option(asks(command))
+
+
+def orders(command: Command) -> Command:
+    """A command that orders an act of the contracts: it also takes --prepare."""
+    option = click.option(
+        "--prepare",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep_prepare,
+        help="Order nothing: show the call, for another signer such as a multisig to send.",
+    )
+    return option(cases(command))
+
+
+def _keep_prepare(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    session: Session = ctx.obj
+    session.prepares = value
 
 
 def _keep_key(ctx: click.Context, _: click.Parameter, value: str | None) -> None:

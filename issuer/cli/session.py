@@ -24,6 +24,7 @@ class Session:
         self.as_json = as_json
         self.key: str | None = None  # of the request, if the caller gave one
         self.operator: str | None = None
+        self.prepares = False  # an act is only shown, for another signer to send
 
     @cached_property
     def settings(self) -> "Settings":

@@ -8,7 +8,8 @@ import click
 from issuer.chain import faucet, network
 from issuer.cli import answer
 from issuer.cli.home import Issuer
-from issuer.cli.parameters import ACCOUNT, NUMBER, SIGNATURE, WALLET, answers, asks
+from issuer.cli.parameters import ACCOUNT, NUMBER, SIGNATURE, WALLET, answers, asks, orders
+from issuer.cli.power import use
 from issuer.cli.session import Session
 from issuer.errors import InvalidInput, Misconfigured, Unreachable
 from issuer.messages.signatures import personal_digest
@@ -81,6 +82,22 @@ def register(session: Session, account: str, signature: str | None, sign_with: s
     session.ask("wallet.register", {"address": address, "signature": signature}, act)
 
 
+@wallet.command()
+@click.argument("account", type=ACCOUNT, metavar="WALLET")
+@orders
+def unverify(session: Session, account: str, case: str) -> None:
+    """Take a wallet's verified mark away on chain, at once: it neither receives nor redeems until it is verified."""
+    _mark(session, "unverify", account, case)
+
+
+@wallet.command()
+@click.argument("account", type=ACCOUNT, metavar="WALLET")
+@orders
+def verify(session: Session, account: str, case: str) -> None:
+    """Mark a registered wallet as verified again; one that is newly registered is verified by itself."""
+    _mark(session, "verify", account, case)
+
+
 @wallet.command(name="list")
 @answers
 def list_(session: Session) -> None:
@@ -101,3 +118,13 @@ def _give_gas_money(issuer: Issuer, address: str) -> None:
     with suppress(Misconfigured, Unreachable):
         if network.identify(issuer.node).is_local:
             faucet.top_up(issuer.node, address)
+
+
+def _mark(session: Session, function: str, account: str, case: str) -> None:
+    address = session.issuer.address(account)
+
+    def require() -> None:
+        with session.issuer.store.read() as connection:
+            wallets.require_registered(connection, address)
+
+    use(session, function, {"accounts": [address]}, case, require=require)

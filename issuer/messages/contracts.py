@@ -9,6 +9,7 @@ from typing import Any
 
 from issuer.errors import InvalidInput
 from issuer.messages.abi import Item, checksum
+from issuer.money import format_units
 
 TRANSFER, MINT, REDEEM = 1, 2, 4
 """The bits of a stop."""
@@ -169,6 +170,22 @@ AUTHORITY = _contract(
     "authority",
     (
         "revoke(uint64 roleId, address account)",
+        "grantRole(uint64 roleId, address account, uint32 executionDelay)",
+        "revokeRole(uint64 roleId, address account)",
+        "labelRole(uint64 roleId, string label)",
+        "setRoleAdmin(uint64 roleId, uint64 admin)",
+        "setRoleGuardian(uint64 roleId, uint64 guardian)",
+        "setGrantDelay(uint64 roleId, uint32 newDelay)",
+        "setTargetAdminDelay(address target, uint32 newDelay)",
+        "setTargetFunctionRole(address target, bytes4[] selectors, uint64 roleId)",
+        "schedule(address target, bytes data, uint48 when) returns (bytes32 operationId, uint32 nonce)",
+        "execute(address target, bytes data) returns (uint32)",
+        "cancel(address caller, address target, bytes data) returns (uint32)",
+        "getSchedule(bytes32 id) returns (uint48)",
+        "getTargetAdminDelay(address target) returns (uint32)",
+        "getRoleAdmin(uint64 roleId) returns (uint64)",
+        "getRoleGuardian(uint64 roleId) returns (uint64)",
+        "getRoleGrantDelay(uint64 roleId) returns (uint32)",
         "rolesOf(address account) returns (uint256 roles)",
         "hasRole(uint64 roleId, address account) returns (bool isMember, uint32 executionDelay)",
         "getAccess(uint64 roleId, address account) returns (uint48 since, uint32 currentDelay, uint32 pendingDelay,"
@@ -326,6 +343,43 @@ ERRORS = {
         ),
     )
 }
+
+
+_ERRORS_BY_NAME = {item.name: item for item in ERRORS.values()}
+
+_AMOUNTS = frozenset(
+    (
+        "allowance",
+        "amount",
+        "asked",
+        "available",
+        "balance",
+        "capacity",
+        "credited",
+        "liabilities",
+        "minted",
+        "needed",
+        "paid",
+        "redeemed",
+        "refill",
+        "reserve",
+        "value",
+    )
+)
+"""Arguments of errors that are amounts of tokens, in units."""
+
+
+def explain(error: str, values: Iterable[Any]) -> str:
+    """An error of the contracts as people read it: its name, and its arguments by theirs, with amounts as CNH."""
+    item = _ERRORS_BY_NAME.get(error)
+    if item is None:
+        return f"{error}({', '.join(map(str, values))})"
+    said = (_said(argument.name, value) for argument, value in zip(item.inputs, values, strict=False))
+    return f"{error}({', '.join(said)})"
+
+
+def _said(name: str, value: Any) -> str:
+    return f"{name} {format_units(value)} CNH" if name in _AMOUNTS else f"{name} {value}"
 
 
 def decode_error(data: str) -> tuple[str, dict[str, Any]]:

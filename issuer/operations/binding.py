@@ -1,16 +1,21 @@
-"""What this database is bound to for ever: one chain, one token."""
+"""What this database is bound to for ever: one chain, one token. The token's minter, feed and attestors may change."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from issuer import audit
 from issuer.errors import Conflict, Misconfigured
+from issuer.store.facts import Fact
+from issuer.store.inserts import insert_new
 from issuer.store.tables import setting
 from issuer.store.unit import Unit
 
 _NAME = "binding"
+_SIGNERS = "signers:"
+"""Before a feed's address: its attestors and their quorum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,24 @@ def bind(unit: Unit, binding: Binding) -> None:
         )
 
 
+def follow(unit: Unit, fact: Fact) -> None:
+    """Another minter or feed is the token's, or a feed's attestors or quorum have changed, finally.
+
+    A feed's signers are kept from its first event on, before it is the token's.
+    """
+    told, bound = fact.payload, get(unit.connection)
+    if told["event"] == "MinterSet":
+        _write(unit, _NAME, asdict(replace(bound, minter=told["next"])))
+        return
+    feed = told["next"] if told["event"] == "FeedSet" else told["address"]
+    signers = _changed(_signers(unit.connection, feed), told)
+    _write(unit, _SIGNERS + feed, signers)
+    if signers["attestors"] and (told["event"] == "FeedSet" or feed == bound.feed):
+        quorum = signers["quorum"] or bound.quorum
+        now = replace(bound, feed=feed, attestors=tuple(signers["attestors"]), quorum=quorum)
+        _write(unit, _NAME, asdict(now))
+
+
 def get(connection: Connection) -> Binding:
     """Raises Misconfigured before the first deployment."""
     found = find(connection)
@@ -51,3 +74,21 @@ def find(connection: Connection) -> Binding | None:
         return None
     fields = json.loads(text)
     return Binding(**{**fields, "attestors": tuple(fields["attestors"])})
+
+
+def _signers(connection: Connection, feed: str) -> dict[str, Any]:
+    text = connection.execute(select(setting.c.value).where(setting.c.name == _SIGNERS + feed)).scalar()
+    return {"attestors": [], "quorum": 0} if text is None else dict(json.loads(text))
+
+
+def _changed(signers: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    attestors, quorum = [one for one in signers["attestors"] if one != told.get("attestor")], signers["quorum"]
+    if told["event"] == "AttestorAdded":
+        attestors.append(told["attestor"])
+    return {"attestors": attestors, "quorum": told.get("quorum", quorum)}
+
+
+def _write(unit: Unit, name: str, value: dict[str, Any]) -> None:
+    text = json.dumps(value)
+    unit.connection.execute(insert_new(unit.connection, setting).values(name=name, value=text))
+    unit.connection.execute(update(setting).where(setting.c.name == name).values(value=text))

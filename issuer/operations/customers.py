@@ -28,8 +28,9 @@ def add(unit: Unit, policy: Policy, *, name: str, jurisdiction: str, bank_accoun
 
     Raises InvalidInput, Prohibited, or Refused if the account is another customer's.
     """
-    name = " ".join(name.split())
-    _check(name, jurisdiction, bank_account)
+    name = check_payee(name, bank_account)
+    if re.fullmatch(r"[A-Z]{2}", jurisdiction) is None:
+        raise InvalidInput(f"{jurisdiction!r} is not a country code", "Give two letters of ISO 3166-1, such as HK.")
     if jurisdiction in policy.refused_jurisdictions:
         raise Prohibited(f"customers of {jurisdiction} are not served")
     if by_account(unit.connection, bank_account) is not None:
@@ -96,10 +97,11 @@ def _committed(connection: Connection, customer_id: int) -> Mapping[str, Any]:
     return next(iter(kept or records), {})
 
 
-def _check(name: str, jurisdiction: str, bank_account: str) -> None:
+def check_payee(name: str, bank_account: str) -> str:
+    """The name of an account's holder with single spaces. Raises InvalidInput if either cannot be paid to."""
+    name = " ".join(name.split())
     if not 0 < len(name) <= 140:
         raise InvalidInput("a name has 1 to 140 characters", "Give the name as the bank account carries it.")
-    if re.fullmatch(r"[A-Z]{2}", jurisdiction) is None:
-        raise InvalidInput(f"{jurisdiction!r} is not a country code", "Give two letters of ISO 3166-1, such as HK.")
     if _ACCOUNT.fullmatch(bank_account) is None:
         raise InvalidInput(f"{bank_account!r} is not a bank account", "Give 6 to 34 capital letters and digits.")
+    return name

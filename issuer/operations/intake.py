@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from issuer import audit
+from issuer.messages.contracts import explain
 from issuer.operations import (
     batches,
+    binding,
     bookings,
     holdings,
     locks,
@@ -64,8 +66,10 @@ def not_done(unit: Unit, told: dict[str, Any]) -> None:
         batches.wait(unit, told["subject"].removeprefix("batch:"))
     elif told["kind"] == "report":
         reserve.not_posted(unit, told["subject"], told["outcome"])
+    elif told["kind"] == "propose":
+        powers.not_proposed(unit, told["intent_id"], f"its transaction is {told['outcome']}")
     elif told["kind"] == "accept":
-        powers.not_accepted(unit, told["subject"], refused=False)
+        powers.not_accepted(unit, told["intent_id"], None)
 
 
 def _halted(unit: Unit, fact: Fact) -> None:
@@ -93,8 +97,11 @@ def refused(unit: Unit, fact: Fact) -> None:
     else:
         after = {"kind": told["kind"], "error": told["error"]}
         audit.append(unit, "transaction.refused", told["subject"], after=after)
-        if told["kind"] == "accept":
-            powers.not_accepted(unit, told["subject"], refused=True)
+        reason = explain(told["error"], told["arguments"])
+        if told["kind"] == "propose":
+            powers.not_proposed(unit, told["intent_id"], reason)
+        elif told["kind"] == "accept":
+            powers.not_accepted(unit, told["intent_id"], reason)
 
 
 def _broken(unit: Unit, fact: Fact) -> None:
@@ -117,30 +124,37 @@ def _malformed(unit: Unit, fact: Fact) -> None:
     locks.engage(unit, Scope.MINTING, "malformed-document", reason, "Ask the bank for it again, then clear the lock.")
 
 
+def _replaced(unit: Unit, fact: Fact) -> None:
+    """Another minter or feed, or other attestors."""
+    binding.follow(unit, fact)
+    powers.observed(unit, fact)
+
+
 _WITH_POLICY: dict[str, Callable[[Unit, Policy, Fact], None]] = {
     "entry": bookings.take,
     "redeemed": redemptions.burned,
 }
 
 _OBSERVED = (
-    "role",
     "frozen",
     "unfrozen",
     "stopped",
     "resumed",
     "limit",
     "policy",
-    "minter",
-    "feed",
     "hook",
     "age",
-    "attestor",
     "seized",
-    "retired",
+    "rescued",
+    "papers",
+    "bound",
 )
 
 _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
     **dict.fromkeys(_OBSERVED, powers.observed),
+    **dict.fromkeys(("minter", "feed", "attestor"), _replaced),
+    "role": powers.ruled,
+    "retired": powers.retired,
     "status": bookings.status,
     "statement": statements.take,
     "report": reserve.signed,

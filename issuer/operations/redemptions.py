@@ -5,10 +5,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 
 from issuer import audit
+from issuer.audit import personal, trail
 from issuer.errors import BrokenInvariant, NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_units, whole_fen
-from issuer.operations import customers, locks, payouts, wallets
+from issuer.operations import customers, locks, payouts, powers, wallets
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
@@ -22,12 +23,16 @@ from issuer.store.unit import Unit
 DEFAULT_INSTRUCTION = "0x" + "00" * 32
 """The reference that asks for payment to the account registered for the wallet's owner."""
 
+_SEIZED = "it was seized: its case names who is paid"
+_UNAPPROVED = "another operator's approval of its payee"
+
 
 def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
     """A final burn: what was outstanding is now payable, and the clock of one business day runs."""
     told = fact.payload
     customer_id = wallets.owner(unit.connection, told["account"])
-    reason = _obstacle(policy, customer_id, told["reference"], told["value"])
+    seized = told.get("case")
+    reason = _SEIZED if seized else _obstacle(policy, customer_id, told["reference"], told["value"])
     state = RedemptionState.HELD if reason else RedemptionState.PAYABLE
     statement = insert(redemption).values(
         id=told["id"],
@@ -39,6 +44,7 @@ def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
         state=state,
         reason=reason,
         deadline=redemption_deadline(told["timestamp"]),
+        seized_under=seized,
         at=unit.now,
     )
     unit.connection.execute(statement)
@@ -64,29 +70,46 @@ def instruct(unit: Unit, policy: Policy) -> int:
     rows = unit.connection.execute(statement.limit(100)).all()
     for row in rows:
         try:
-            owner = customers.payable(unit.connection, row.customer_id)
+            payee = payable(unit.connection, row)
         except (BrokenInvariant, NotFound) as error:
             remedy = "Find who changed the database, put the customer's own name and account back, clear the lock."
             locks.engage(unit, Scope.PAYOUTS, "altered-customer", error.what, remedy)
             return 0
-        pay(unit, policy, row, owner)
+        pay(unit, policy, row, payee)
     return len(rows)
 
 
-def pay(unit: Unit, policy: Policy, row: Row[Any], owner: dict[str, Any]) -> None:
-    """Instruct the payment of one redemption to its owner's registered account."""
+def payable(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    """The name and the bank account that a redemption is paid to, as the log commits to them.
+
+    Raises BrokenInvariant if the database says other than the log, NotFound if nothing is said.
+    """
+    if not row.seized_under:
+        return customers.payable(connection, row.customer_id)
+    records = [entry.record for entry in trail.trace(connection, [f"redemption:{row.id}"])]
+    directed = [record.after or {} for record in records if record.action == "redemption.directed"]
+    opening = personal.reveal(connection, directed[-1]["creditor"] if directed else "")
+    if opening.value != f"{row.payee_account} {row.payee_name}" or opening.commitment != directed[-1]["creditor"]:
+        raise BrokenInvariant(f"the payee of redemption {row.id} is not the one that the log commits to")
+    return {"bank_account": row.payee_account, "name": row.payee_name}
+
+
+def pay(unit: Unit, policy: Policy, row: Row[Any], payee: dict[str, Any]) -> None:
+    """Instruct the payment of one redemption to its owner's registered account, or as the case of a seizure orders."""
+    # The fee is a customer's, for a service that was asked for; what is seized is paid in full.
+    fee_fen = 0 if row.seized_under else policy.redemption_fee_fen
     move(unit, redemption, row.id, RedemptionState.PAYABLE, RedemptionState.INSTRUCTED)
     payouts.instruct(
         unit,
         Payment(
             kind=PayoutKind.REDEEM,
             subject=f"redemption:{row.id}",
-            amount_fen=whole_fen(row.value) - policy.redemption_fee_fen,
+            amount_fen=whole_fen(row.value) - fee_fen,
             debtor_account=policy.reserve_account,
-            creditor_account=owner["bank_account"],
-            creditor_name=owner["name"],
+            creditor_account=payee["bank_account"],
+            creditor_name=payee["name"],
             par=row.value,
-            fee_fen=policy.redemption_fee_fen,
+            fee_fen=fee_fen,
         ),
     )
 
@@ -95,12 +118,47 @@ def release(unit: Unit, policy: Policy, *, redemption_id: int) -> dict[str, Any]
     """Have a held or returned redemption paid after its obstacle is gone. Raises NotFound, or Refused if it is not."""
     turn.wait(unit)
     row = get(unit.connection, redemption_id)
+    if row["seized_under"]:
+        raise Refused(f"redemption {redemption_id} was seized", "Pay it as its case orders: issuer redemption direct.")
     customer_id = wallets.owner(unit.connection, row["holder"])
     reason = _obstacle(policy, customer_id, DEFAULT_INSTRUCTION, row["value"])
     if row["state"] not in (RedemptionState.HELD, RedemptionState.RETURNED) or reason:
         raise Refused(f"redemption {redemption_id} is {row['state']}: {reason or 'nothing holds it'}")
     sources = (RedemptionState.HELD, RedemptionState.RETURNED)
     move(unit, redemption, redemption_id, sources, RedemptionState.PAYABLE, customer_id=customer_id, reason=None)
+    audit.append(unit, "redemption.released", f"redemption:{redemption_id}", before={"reason": row["reason"]})
+    return get(unit.connection, redemption_id)
+
+
+def direct(unit: Unit, *, redemption_id: int, account: str, name: str, case: str) -> dict[str, Any]:
+    """Say who is paid for what was seized, as its case orders; another person must approve it.
+
+    Raises NotFound, InvalidInput, or Refused if it was not seized under this case or is on its way to somebody.
+    """
+    turn.wait(unit)
+    row = _seized(unit.connection, redemption_id)
+    if row["seized_under"] != powers.case_id(case):
+        raise Refused(f"redemption {redemption_id} was seized under another case", "Give the case of its seizure.")
+    name = customers.check_payee(name, account)
+    after = {"case": case, "creditor": audit.commit_personal(unit, f"{account} {name}")}
+    audit.append(unit, "redemption.directed", f"redemption:{redemption_id}", after=after)
+    values = {"payee_account": account, "payee_name": name, "payee_by": unit.actor, "reason": _UNAPPROVED}
+    move(unit, redemption, redemption_id, row["state"], RedemptionState.HELD, **values)
+    return get(unit.connection, redemption_id)
+
+
+def approve(unit: Unit, *, redemption_id: int) -> dict[str, Any]:
+    """Have what was seized paid to its payee, as another person than the one who named it (R-34).
+
+    Raises NotFound or Refused.
+    """
+    turn.wait(unit)
+    row = _seized(unit.connection, redemption_id)
+    if row["payee_by"] is None or row["reason"] != _UNAPPROVED:
+        raise Refused(f"redemption {redemption_id} has no payee to approve", "Name one with issuer redemption direct.")
+    if row["payee_by"].casefold() == unit.actor.casefold():
+        raise Refused("a payee is not approved by the person who named it", "Let another operator approve it.")
+    move(unit, redemption, redemption_id, row["state"], RedemptionState.PAYABLE, reason=None)
     audit.append(unit, "redemption.released", f"redemption:{redemption_id}", before={"reason": row["reason"]})
     return get(unit.connection, redemption_id)
 
@@ -152,6 +210,16 @@ def _obstacle(policy: Policy, customer_id: int | None, reference: str, value: in
     if whole_fen(value) <= policy.redemption_fee_fen:
         return "it is not above the fee"
     return None
+
+
+def _seized(connection: Connection, redemption_id: int) -> dict[str, Any]:
+    """A seized redemption that is not on its way to anybody. Raises NotFound or Refused."""
+    row = get(connection, redemption_id)
+    if not row["seized_under"]:
+        raise Refused(f"redemption {redemption_id} was not seized", "It is paid to its holder's own account.")
+    if row["state"] not in (RedemptionState.HELD, RedemptionState.RETURNED):
+        raise Refused(f"redemption {redemption_id} is {row['state']}", "A payee is named while it is held or returned.")
+    return row
 
 
 def _dust(found: Payout) -> int:

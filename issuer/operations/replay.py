@@ -398,7 +398,7 @@ def _refuse_mint(unit: Unit, _policy: Policy, recall: Recall) -> None:
 
 def _refuse_transaction(unit: Unit, _policy: Policy, recall: Recall) -> None:
     told = recall.head.after or {}
-    _refuse(unit, told["kind"], recall.head.subject, {"subject": recall.head.subject, **told})
+    _refuse(unit, told["kind"], recall.head.subject, {"subject": recall.head.subject, "arguments": [], **told})
 
 
 def _refuse(unit: Unit, kind: str, subject: str, told: dict[str, Any]) -> None:
@@ -451,7 +451,7 @@ def _pay_unfund(unit: Unit, policy: Policy, recall: Recall) -> None:
 def _pay_redemption(unit: Unit, policy: Policy, recall: Recall) -> None:
     statement = select(tables.redemption).where(tables.redemption.c.id == int(_name(recall.head)))
     row = unit.connection.execute(statement).one()
-    redemptions.pay(unit, policy, row, customers.payable(unit.connection, row.customer_id))
+    redemptions.pay(unit, policy, row, redemptions.payable(unit.connection, row))
 
 
 def _pay_back(unit: Unit, policy: Policy, recall: Recall) -> None:
@@ -462,13 +462,23 @@ def _pay_back(unit: Unit, policy: Policy, recall: Recall) -> None:
 
 
 def _release_redemption(unit: Unit, policy: Policy, recall: Recall) -> None:
-    redemptions.release(unit, policy, redemption_id=int(_name(recall.head)))
+    redemption_id = int(_name(recall.head))
+    if redemptions.get(unit.connection, redemption_id)["seized_under"]:
+        redemptions.approve(unit, redemption_id=redemption_id)
+    else:
+        redemptions.release(unit, policy, redemption_id=redemption_id)
 
 
 def _accept(unit: Unit, _policy: Policy, recall: Recall) -> None:
-    act_id = _name(recall.head).removeprefix("act:")
-    statement = select(tables.proposal).where(tables.proposal.c.act_id == act_id)
-    powers.accept(unit, unit.connection.execute(statement).one())
+    told, case = recall.head.after or {}, _name(recall.head)
+    statement = select(tables.proposal).where(
+        tables.proposal.c.contract == told["contract"], tables.proposal.c.act == told["act"]
+    )
+    row = unit.connection.execute(statement).one()
+    if case == f"act:{row.act_id}":
+        powers.accept(unit, row)
+    else:
+        powers.take_up(unit, act_id=row.act_id, case=case)
 
 
 def _use_power(unit: Unit, _policy: Policy, recall: Recall) -> None:

@@ -91,6 +91,12 @@ def every(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(select(wallet).order_by(wallet.c.at)).mappings()]
 
 
+def require_registered(connection: Connection, address: str) -> None:
+    """Raise NotFound or Refused unless a customer has proven control of the wallet."""
+    if get(connection, address)["state"] == WalletState.CHALLENGED:
+        raise Refused(f"nobody has proven control of {address} yet", "Register it with `issuer wallet register`.")
+
+
 def standing(connection: Connection, customer_id: int) -> str | None:
     """The registered wallet that a customer's deposits are minted to without asking again."""
     statement = select(wallet.c.address).where(

@@ -219,6 +219,10 @@ def _lateness(row: Mapping[str, Any], now: int) -> str:
 
 
 def _redemption_remedy(row: Mapping[str, Any]) -> str | None:
+    if row["seized_under"] and row["state"] in (RedemptionState.HELD, RedemptionState.RETURNED):
+        if row["payee_by"] and row["state"] == RedemptionState.HELD:
+            return f"issuer redemption approve {row['id']} --operator ANOTHER"
+        return f"As its case orders: issuer redemption direct {row['id']} --account ... --name ... --case ..."
     if row["state"] in (RedemptionState.HELD, RedemptionState.RETURNED):
         return f"Settle it, then: issuer redemption release {row['id']}"
     return None

@@ -71,6 +71,8 @@ class ReportState(StrEnum):
 
 
 class ProposalState(StrEnum):
+    ORDERED = "ordered"  # the proposing transaction is ordered -> proposed | refused
+    REFUSED = "refused"  # the contract would not take the proposal, or its transaction came to nothing
     PROPOSED = "proposed"  # the contract's delay runs -> accepting | cancelled
     ACCEPTING = "accepting"  # the accepting transaction is ordered -> accepted | cancelled | proposed | failed
     ACCEPTED = "accepted"

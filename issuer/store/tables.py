@@ -302,6 +302,10 @@ redemption = Table(
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("deadline", BigInteger, nullable=False),
+    Column("seized_under", Text),  # the case's id on chain, if it was seized: its payee is what the case orders
+    Column("payee_account", Text),
+    Column("payee_name", Text),
+    Column("payee_by", Text),  # who gave the payee; another person approves
     Column("at", BigInteger, nullable=False),
 )
 
@@ -385,10 +389,13 @@ proposal = Table(
     "proposal",
     metadata,
     Column("act_id", Text, primary_key=True),
-    Column("contract", Text, nullable=False),  # token | minter | feed
+    Column("contract", Text, nullable=False),  # token | minter | feed | authority
     Column("act", Text, nullable=False),  # calldata of the slow function
-    Column("ready_at", BigInteger, nullable=False),
+    Column("operation", Text),  # the authority's name of it, where it is the authority's
+    Column("case", Text),  # that it was ordered under; none if somebody else has proposed it
+    Column("ready_at", BigInteger),  # none until it is proposed on chain
     Column("state", Text, nullable=False),
+    Column("reason", Text),  # of its refusal
     Column("at", BigInteger, nullable=False),
 )
 

@@ -170,6 +170,12 @@ class Desk:
             statement = select(intent.c.payload).where(intent.c.kind == kind).order_by(intent.c.id)
             return list(connection.scalars(statement))
 
+    def last_intent(self, kind: str) -> int:
+        """The id of the newest intent of a kind."""
+        with self.store.read() as connection:
+            statement = select(intent.c.id).where(intent.c.kind == kind).order_by(intent.c.id.desc())
+            return int(connection.scalars(statement.limit(1)).one())
+
     def void_intents(self, kind: str) -> None:
         with self.store.unit("void") as unit:
             unit.connection.execute(update(intent).where(intent.c.kind == kind).values(state=IntentState.VOID))

@@ -499,7 +499,7 @@ def test_an_order_to_another_customers_wallet_is_refused(alice: str, shell: Shel
 
 def test_powers_are_asked_for_under_a_case(alice: str, shell: Shell) -> None:
     frozen = shell.answer("freeze", "alice", "--case", "2026/1")
-    assert (frozen["power"], frozen["accounts"], frozen["case"]) == ("freeze", [alice], "2026/1")
+    assert (frozen["ordered"], frozen["accounts"], frozen["case"]) == ("freeze", [alice], "2026/1")
     stopped = shell.answer("stop", "mint", "transfer", "--case", "2026/2")
     assert stopped["stops"] == ["transfer", "mint"]
     subjects = [row["record"]["subject"] for row in shell.answer("audit", "show", "--limit", "2")]

@@ -5,8 +5,9 @@ from sqlalchemy import update
 
 from issuer.errors import Refused
 from issuer.ledger import chart
+from issuer.messages.abi import keccak
 from issuer.messages.contracts import TOKEN
-from issuer.money import fen_to_units
+from issuer.money import fen_to_units, format_units
 from issuer.operations import batches, deposits, locks, mints, powers, redemptions, reserve
 from issuer.store import intents, tables
 from issuer.store.states import Door, IntentState, PayoutKind, Scope
@@ -146,27 +147,67 @@ def test_no_report_is_asked_for_while_an_orders_money_leaves_nor_does_it_leave_m
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_slow_act_that_the_contract_refuses_has_failed(desk: Desk, ended: bool) -> None:
-    act = TOKEN.call("unfreeze", ALICE, 1)
-    told = {"actId": "0x" + "ac" * 32, "act": act, "contract": "token", "event": "Proposed", "readyAt": START}
-    desk.chain("proposed", **told)
+    act_id = propose(desk)
     assert desk.act(powers.accept_ready) == 1
     if ended:
-        desk.chain("cancelled", actId=told["actId"], contract="token", event="Cancelled")
-    subject = f"case:act:{told['actId']}"
-    desk.chain("refused", intent_id=1, kind="accept", subject=subject, error="OutOfDate", arguments=[])
+        desk.chain("cancelled", actId=act_id, contract="token", event="Cancelled")
+    subject, last = f"case:act:{act_id}", desk.last_intent("accept")
+    desk.chain("refused", intent_id=last, kind="accept", subject=subject, error="OutOfDate", arguments=[])
     with desk.store.read() as connection:
-        assert powers.every(connection)[0]["state"] == ("cancelled" if ended else "failed")
+        (found,) = powers.every(connection)
+    assert (found["state"], found["reason"]) == (("cancelled", None) if ended else ("failed", "OutOfDate()"))
     assert desk.act(powers.accept_ready) == 0
 
 
 def test_an_acceptance_that_was_given_up_is_ordered_again(desk: Desk) -> None:
-    told = {"actId": "0x" + "ac" * 32, "act": TOKEN.call("unfreeze", ALICE, 1), "contract": "token"}
-    desk.chain("proposed", event="Proposed", readyAt=START, **told)
+    act_id = propose(desk)
     desk.act(powers.accept_ready)
-    subject = f"case:act:{told['actId']}"
-    sent = {"intent_id": 1, "kind": "accept", "subject": subject, "outcome": "cancelled", "reason": "", "signer": ALICE}
-    desk.chain("sent", **sent)
+    sent = {"intent_id": desk.last_intent("accept"), "kind": "accept", "subject": f"case:act:{act_id}"}
+    desk.chain("sent", outcome="cancelled", reason="", signer=ALICE, **sent)
     assert desk.act(powers.accept_ready) == 1
+
+
+def test_what_somebody_else_has_proposed_is_left_to_a_person(desk: Desk) -> None:
+    act = TOKEN.call("unfreeze", ALICE, 1)
+    act_id = keccak(bytes.fromhex(act[2:]))
+    desk.chain("proposed", actId=act_id, act=act, contract="token", event="Proposed", readyAt=START)
+    assert desk.act(powers.accept_ready) == 0
+    with desk.store.read() as connection:
+        (found,) = powers.every(connection)
+    assert (found["state"], found["case"]) == ("proposed", None)
+    desk.act(powers.take_up, act_id=act_id, case="board-3")
+    assert desk.intents("accept") == [{"contract": "token", "act": act}]
+
+
+def test_an_act_is_proposed_once_while_it_waits_and_again_when_it_has_ended(desk: Desk) -> None:
+    act_id = propose(desk)
+    with pytest.raises(Refused, match="the same act is proposed already"):
+        desk.act(powers.propose, contract="token", act=TOKEN.call("unfreeze", ALICE, 1), case="c-1")
+    desk.chain("cancelled", actId=act_id, contract="token", event="Cancelled")
+    assert propose(desk) == act_id
+    with desk.store.read() as connection:
+        (found,) = powers.every(connection)
+    assert found["state"] == "proposed"
+
+
+def test_a_proposal_that_the_contract_refuses_says_why(desk: Desk) -> None:
+    act = TOKEN.call("seize", ALICE, 3 * UNITS, UNITS, "0x" + "01" * 32)
+    desk.act(powers.propose, contract="token", act=act, case="c-1")
+    subject, arguments = "case:c-1", [ALICE, UNITS, 2 * UNITS]
+    told = {"kind": "propose", "subject": subject, "error": "ERC20InsufficientBalance", "arguments": arguments}
+    desk.chain("refused", intent_id=desk.last_intent("propose"), **told)
+    with desk.store.read() as connection:
+        (found,) = powers.every(connection)
+    assert found["state"] == "refused"
+    assert f"balance {format_units(UNITS)} CNH, needed {format_units(2 * UNITS)} CNH" in found["reason"]
+
+
+def propose(desk: Desk) -> str:
+    """An act that was ordered here, and waits on chain; its id."""
+    act = TOKEN.call("unfreeze", ALICE, 1)
+    act_id: str = desk.act(powers.propose, contract="token", act=act, case="c-1")["act_id"]
+    desk.chain("proposed", actId=act_id, act=act, contract="token", event="Proposed", readyAt=START)
+    return act_id
 
 
 def test_tokens_minted_by_a_thief_are_in_the_books_and_can_be_redeemed(desk: Desk) -> None:

@@ -65,7 +65,7 @@ def test_a_true_story_holds_in_every_statement(world: World) -> None:
     assert verdict.quorum == "2 of 2"
     assert verdict.pending == 0
     assert 0 < verdict.anchored < verdict.size
-    assert verdict.powers == 3  # two wallets verified, one account frozen
+    assert (verdict.powers, verdict.outside) == (3, 0)  # two wallets verified, one account frozen
 
 
 def test_the_log_may_lie_behind_a_static_file_server(world: World, server: str) -> None:

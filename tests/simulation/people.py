@@ -192,8 +192,8 @@ def unfreeze(world: World) -> str | None:
     if address is None:
         return None
     act = TOKEN.call("unfreeze", address, _account(world, address)["freezeCount"])
-    world.ask(powers.propose, contract="token", act=act, case="c1")
-    return f"{address[:8]} is to be unfrozen"
+    told = _try(world, powers.propose, contract="token", act=act, case="c1")
+    return f"{address[:8]} is to be unfrozen: {told}"
 
 
 def stop(world: World) -> str | None:
@@ -206,8 +206,8 @@ def resume(world: World) -> str | None:
     if not rules["stops"] & _STOP_MINT:
         return None
     act = TOKEN.call("resume", _STOP_MINT, rules["stopCount"])
-    world.ask(powers.propose, contract="token", act=act, case="c2")
-    return "minting is to be resumed on chain"
+    told = _try(world, powers.propose, contract="token", act=act, case="c2")
+    return f"minting is to be resumed on chain: {told}"
 
 
 def give_up(world: World) -> str | None:
@@ -297,7 +297,7 @@ def any_of(world: World, choices: Iterable[T]) -> T | None:
     return world.random.choice(found) if found else None
 
 
-def _try(world: World, act: Any, **body: Any) -> str:
+def _try(world: World, act: Any, /, **body: Any) -> str:
     try:
         world.ask(act, **body)
     except IssuerError as error:

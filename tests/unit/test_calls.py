@@ -10,7 +10,8 @@ from issuer.chain import calls
 from issuer.chain.deployment import Deployment
 from issuer.errors import InvalidInput
 from issuer.messages import contracts
-from issuer.messages.abi import checksum
+from issuer.messages.abi import checksum, keccak
+from issuer.operations import powers
 from issuer.store.intents import Intent
 
 
@@ -30,7 +31,7 @@ DEPLOYMENT = Deployment(
     delay=1,
     quorum=2,
     attestors=(),
-    keys={},
+    keys={"admin": _address(6)},
     code={},
     compiler_input="",
 )
@@ -39,9 +40,19 @@ addresses = st.integers(0, 2**160 - 1).map(_address)
 hashes = st.integers(0, 2**256 - 1).map(lambda number: f"0x{number:064x}")
 data = st.binary(max_size=100).map(lambda raw: "0x" + raw.hex())
 words = st.integers(0, 2**64 - 1)
+small = st.integers(0, 2**32 - 1)
 parts = st.sampled_from(["token", "minter", "feed"])
 accounts = st.fixed_dictionaries({"accounts": st.lists(addresses, min_size=1, max_size=4)})
 acts = st.fixed_dictionaries({"contract": parts, "act": data})
+scheduled = st.fixed_dictionaries({"contract": st.just("authority"), "act": data})
+cancelled = scheduled.map(lambda told: told | {"act_id": keccak(bytes.fromhex(told["act"][2:]))})
+held = st.fixed_dictionaries({"roleId": words, "account": addresses})
+
+
+def _of_role(**named: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"roleId": words, **named})
+
+
 reports = st.fixed_dictionaries(
     {
         "token": addresses,
@@ -64,14 +75,27 @@ PAYLOADS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "freeze": accounts,
     "stop": st.fixed_dictionaries({"stops": st.integers(1, 7)}),
     "lower": st.fixed_dictionaries({"key": addresses, "capacity": words, "refill": words}),
-    "cancel": st.fixed_dictionaries({"contract": parts, "act_id": hashes}),
-    "propose": acts,
-    "accept": acts,
+    "removeAttestor": st.fixed_dictionaries({"attestor": addresses}),
+    "revoke": held,
+    "grantRole": _of_role(account=addresses, executionDelay=small),
+    "revokeRole": held,
+    "labelRole": _of_role(label=st.text(max_size=40)),
+    "setRoleAdmin": _of_role(admin=words),
+    "setRoleGuardian": _of_role(guardian=words),
+    "setGrantDelay": _of_role(newDelay=small),
+    "setTargetAdminDelay": st.fixed_dictionaries({"target": addresses, "newDelay": small}),
+    "setTargetFunctionRole": st.fixed_dictionaries(
+        {"target": addresses, "selectors": st.lists(hashes.map(lambda text: text[:10]), max_size=3), "roleId": words}
+    ),
+    "cancel": st.fixed_dictionaries({"contract": parts, "act_id": hashes}) | cancelled,
+    "propose": acts | scheduled,
+    "accept": acts | scheduled,
 }
 
 
 def test_every_kind_has_its_key_and_its_payload() -> None:
     assert set(calls.JOBS) == set(PAYLOADS)
+    assert {kind: contract for kind, (contract, _) in calls.DIRECT.items()} == powers.QUICK
 
 
 @given(st.sampled_from(sorted(PAYLOADS)), st.data(), words)
