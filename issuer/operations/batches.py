@@ -16,7 +16,7 @@ from issuer.money import format_units, units_to_fen
 from issuer.operations import locks, payouts
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
-from issuer.operations.transitions import move
+from issuer.operations.transitions import move, move_all
 from issuer.store import intents
 from issuer.store.facts import Fact
 from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState, Scope
@@ -26,6 +26,11 @@ from issuer.tlog import merkle
 
 RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20InvalidReceiver"})
 """Errors of the contract that only end when the order does; every other refusal means wait, or look."""
+
+_GATHERED = 10
+"""Batches formed in one unit of work."""
+
+_PLACE = update(mint_order).where(mint_order.c.id == bindparam("order")).values(position=bindparam("place"))
 
 PAUSE = 5
 """Seconds before a mint that the contract would refuse is tried again."""
@@ -62,21 +67,21 @@ _LATEST_REPORT = (
 
 
 def gather(unit: Unit, policy: Policy) -> int:
-    """Put reserved orders into one batch and have its sum moved to the reserve; the number of orders batched."""
+    """Put reserved orders into batches and have their sums moved to the reserve; the number of orders batched."""
     if locks.locked(unit.connection, Scope.MINTING):
         return 0
-    rows = unit.connection.execute(_RESERVED, {"most": policy.batch_limit}).all()
-    if rows:
-        form(unit, rows)
+    rows = unit.connection.execute(_RESERVED, {"most": _GATHERED * policy.batch_limit}).all()
+    for start in range(0, len(rows), policy.batch_limit):
+        form(unit, rows[start : start + policy.batch_limit])
     return len(rows)
 
 
 def form(unit: Unit, orders: Sequence[Row[Any]]) -> None:
     """Put these reserved orders into one batch, in this order."""
     batch_id = _insert(unit, orders)
-    for position, row in enumerate(orders):
-        values = {"batch_id": batch_id, "position": position}
-        move(unit, mint_order, row.id, OrderState.RESERVED, OrderState.BATCHED, **values)
+    ids = [row.id for row in orders]
+    move_all(unit, mint_order, ids, OrderState.RESERVED, OrderState.BATCHED, batch_id=batch_id)
+    unit.connection.execute(_PLACE, [{"order": id_, "place": place} for place, id_ in enumerate(ids)])
 
 
 def fund(unit: Unit, policy: Policy) -> int:

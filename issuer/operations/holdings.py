@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select
 
+from issuer.store import sets
 from issuer.store.facts import Fact
 from issuer.store.inserts import insert_new
 from issuer.store.tables import holding
@@ -24,12 +25,7 @@ def moved(unit: Unit, fact: Fact) -> None:
         return
     fresh = [{"address": address, "balance": 0} for address in sorted(changes)]
     unit.connection.execute(insert_new(unit.connection, holding), fresh)
-    statement = (
-        update(holding)
-        .where(holding.c.address == bindparam("holder"))
-        .values(balance=holding.c.balance + bindparam("change"))
-    )
-    unit.connection.execute(statement, [{"holder": key, "change": changes[key]} for key in sorted(changes)])
+    sets.add(unit, holding, changes)
 
 
 def every(connection: Connection) -> dict[str, int]:

@@ -16,14 +16,14 @@ from issuer.ledger import chart, journal
 from issuer.money import format_units, units_to_fen
 from issuer.operations import customers, locks, wallets
 from issuer.operations.policy import Policy
-from issuer.operations.transitions import move
+from issuer.operations.transitions import move, move_all
 from issuer.store import turn
 from issuer.store.states import BatchState, OrderState, Scope, WalletState
 from issuer.store.tables import account, batch, mint_order, wallet
 from issuer.store.unit import Unit
 
 _READY = (
-    select(mint_order)
+    select(mint_order, account.c.balance)
     .join(wallet, wallet.c.address == mint_order.c.wallet)
     .join(
         account,
@@ -86,14 +86,14 @@ def cancel(unit: Unit, *, order_id: int) -> dict[str, Any]:
 # -- one step of the service
 
 
-def reserve(unit: Unit, limit: int = 1000) -> int:
+def reserve(unit: Unit, limit: int = 5000) -> int:
     """Bind customers' money to their approved orders, oldest first; the number of orders reserved."""
     if locks.locked(unit.connection, Scope.MINTING):
         return 0
     free: dict[int, int] = {}
     taken = []
     for row in _ready(unit.connection, limit):
-        free.setdefault(row.customer_id, journal.balance(unit.connection, chart.customer(row.customer_id)))
+        free.setdefault(row.customer_id, row.balance)
         if free[row.customer_id] >= row.value:
             free[row.customer_id] -= row.value
             taken.append(row)
@@ -103,10 +103,10 @@ def reserve(unit: Unit, limit: int = 1000) -> int:
 
 def bind_money(unit: Unit, orders: Sequence[Row[Any]]) -> None:
     """Bind customers' money to these approved orders."""
-    for row in orders:
-        move(unit, mint_order, row.id, OrderState.APPROVED, OrderState.RESERVED)
-        audit.append(unit, "mint.reserved", f"order:{row.commitment}", after={"value": format_units(row.value)})
     if orders:
+        move_all(unit, mint_order, [row.id for row in orders], OrderState.APPROVED, OrderState.RESERVED)
+        told = {f"order:{row.commitment}": {"value": format_units(row.value)} for row in orders}
+        audit.append_all(unit, "mint.reserved", told)
         journal.post(unit, *(_reservation(row) for row in orders))
 
 
@@ -141,7 +141,7 @@ def _decide(unit: Unit, row: dict[str, Any], state: OrderState, action: str) -> 
 
 
 def _ready(connection: Connection, limit: int) -> Sequence[Row[Any]]:
-    """Approved orders to verified wallets whose customers have at least that much, oldest first."""
+    """Approved orders to verified wallets whose customers have at least that much, with that balance, oldest first."""
     return connection.execute(_READY, {"most": limit}).all()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Table, Update, bindparam, update
 
 from issuer.errors import BrokenInvariant
+from issuer.store import sets
 from issuer.store.unit import Unit
 
 
@@ -16,6 +17,15 @@ def move(unit: Unit, table: Table, row_id: Any, old: str | Collection[str], new:
     told = {"row": row_id, "state": new, **values}
     if unit.connection.execute(_move(table, sources), told).rowcount != 1:
         raise BrokenInvariant(f"{table.name} {row_id} is not {' or '.join(sources)}, so it cannot become {new}")
+
+
+def move_all(unit: Unit, table: Table, row_ids: Collection[int], old: str, new: str, **values: Any) -> None:
+    """Set the state (and other columns) of all these rows. Raises BrokenInvariant if one is not in the old state."""
+    (key,) = table.primary_key.columns
+    statement = update(table).where(sets.among(unit.connection, key, row_ids), table.c.state == old)
+    moved = unit.connection.execute(statement.values(state=new, **values)).rowcount
+    if moved != len(row_ids):
+        raise BrokenInvariant(f"{len(row_ids) - moved} rows of {table.name} are not {old}, so they cannot become {new}")
 
 
 @cache
