@@ -3,6 +3,7 @@
 - A block acts when the finality setting says so; newer ones are shown (the head) and drive nothing.
 - Facts and the cursor move in one database transaction, so no event is taken twice or left out by a crash.
 - The cursor names its block by hash. If the node contradicts it, that is a fact of its own, and reading stops.
+- With a second node, only what both call final, by one hash, is taken.
 - "Not found", a head that falls back and a refused range are no facts: the next step asks again.
 - Close to the head it goes block by block, each the child of the last, and takes the logs from the receipts of every
   block whose header says that there may be some: a node that lags or has lost logs cannot pass over any in silence.
@@ -21,6 +22,7 @@ from issuer.chain.deployment import Deployment
 from issuer.chain.finality import Finality
 from issuer.chain.node import Node, NodeError
 from issuer.chain.rpc import Block, Log
+from issuer.chain.witness import Witness
 from issuer.errors import Unreachable
 from issuer.store import facts
 from issuer.store.facts import News
@@ -49,11 +51,19 @@ class Place:
 
 
 class Watcher:
-    def __init__(self, store: Store, node: Node, deployment: Deployment, finality: Finality) -> None:
+    def __init__(
+        self,
+        store: Store,
+        node: Node,
+        deployment: Deployment,
+        finality: Finality,
+        witness: Witness | None = None,
+    ) -> None:
         self._store = store
         self._node = node
         self._deployment = deployment
         self._finality = finality
+        self._witness = witness
         self._range = RANGE
 
     def collect(self) -> int:
@@ -63,6 +73,8 @@ class Watcher:
         """
         head = rpc.head(self._node)
         final = self._finality.block(self._node, head)
+        if final is not None and self._witness is not None:
+            final = self._witness.confirm(final)
         if final is None or final.number < self._deployment.block:
             return 0
         place = self._place()

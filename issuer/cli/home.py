@@ -25,6 +25,7 @@ from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Sender
 from issuer.chain.watcher import Watcher
 from issuer.chain.wiring import Limit, Table
+from issuer.chain.witness import Witness
 from issuer.cli import layout
 from issuer.cli.layout import Home
 from issuer.clock import Clock, SystemClock
@@ -69,8 +70,8 @@ class Issuer:
 
     def close(self) -> None:
         """End the connections that were opened."""
-        for name in ("store", "raw_node"):
-            if name in self.__dict__:
+        for name in ("store", "raw_node", "second_node"):
+            if self.__dict__.get(name) is not None:
                 self.__dict__[name].close()
 
     @cached_property
@@ -234,7 +235,21 @@ class Issuer:
 
     @cached_property
     def watcher(self) -> Watcher:
-        return Watcher(self.store, self.node, self.deployment, Finality.parse(self.settings.finality))
+        return Watcher(self.store, self.node, self.deployment, self._finality, self._witness)
+
+    @property
+    def _finality(self) -> Finality:
+        return Finality.parse(self.settings.finality)
+
+    @property
+    def _witness(self) -> Witness | None:
+        second = self.second_node
+        return None if second is None else Witness(self.store, self.node, second, self._finality)
+
+    @cached_property
+    def second_node(self) -> HttpNode | None:
+        """The node that must know the same final blocks, if one is set."""
+        return None if self.settings.rpc_url_2 is None else HttpNode(self.settings.rpc_url_2)
 
     @cached_property
     def outcomes(self) -> Outcomes:

@@ -113,6 +113,15 @@ def _broken(unit: Unit, fact: Fact) -> None:
         locks.engage(unit, scope, "broken-finality", reason, remedy)
 
 
+def _disputed(unit: Unit, fact: Fact) -> None:
+    """Two nodes name two final blocks of one number: one of them lies, or finality is broken."""
+    told = fact.payload
+    reason = f"block {told['number']} is final as {told['first']} on one node and as {told['second']} on the other"
+    remedy = "Find out which node is right, set RPC_URL and RPC_URL_2 to nodes of that chain, then clear the lock."
+    for scope in (Scope.MINTING, Scope.PAYOUTS):
+        locks.engage(unit, scope, "nodes-disagree", reason, remedy)
+
+
 def _low_gas(unit: Unit, fact: Fact) -> None:
     told = fact.payload
     reason = f"the {told['role']} key {told['address']} has too little gas money"
@@ -173,6 +182,7 @@ _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
     "halted": _halted,
     "stuck": _stuck,
     "broken": _broken,
+    "disputed": _disputed,
     "low-gas": _low_gas,
 }
 

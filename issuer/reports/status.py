@@ -190,6 +190,7 @@ def doors(connection: Connection, now: int) -> list[Wait]:
         *_intents(connection),
         *_keys(connection, now),
         *_transactions(connection, now),
+        *_witness(connection),
         *_counted(connection, now),
     ]
 
@@ -253,6 +254,14 @@ def _transactions(connection: Connection, now: int) -> Iterable[Wait]:
         if row.mined_block is None and now - row.at > _LATE_TRANSACTION:
             do = f"To give it up: issuer transaction cancel {row.id}"
             yield Wait(what=f"transaction {row.id} ({row.kind})", why="a block to take it", since=row.at, do=do)
+
+
+def _witness(connection: Connection) -> Iterable[Wait]:
+    """The second node has not confirmed what the first one calls final."""
+    row = connection.execute(select(cursor)).one_or_none()
+    if row is not None and row.unconfirmed is not None:
+        do = "If it lasts, see to that node, or set RPC_URL_2 to another one."
+        yield Wait(what="the newest final block", why=row.unconfirmed, since=row.unconfirmed_since, do=do)
 
 
 def _counted(connection: Connection, now: int) -> Iterable[Wait]:
