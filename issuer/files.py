@@ -1,18 +1,24 @@
 """Files that are whole or absent, whenever the process or the machine dies."""
 
 import os
+import secrets
 from pathlib import Path
 
 
 def replace(path: Path, body: bytes, *, mode: int = 0o644) -> None:
     """Make a file hold exactly these bytes, synced to disk together with its name; folders are made as needed."""
     _make(path.parent)
-    part = path.with_name(f".{path.name}.part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    # Two processes may write the same file at once: each writes its own part of it.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     sync(path.parent)
 
 

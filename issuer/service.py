@@ -6,6 +6,7 @@ again: a crash between any two of them loses nothing and does nothing twice.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from issuer.audit.integrator import Integrator
@@ -28,6 +29,15 @@ class Sender(Protocol):
     def send(self) -> int: ...
 
 
+class Role(StrEnum):
+    """What of a step one process does; the parts meet in rows, and each may be done by several processes at once."""
+
+    ALL = "all"
+    OPERATIONS = "operations"  # turns facts into state, and moves what can move
+    CHAIN = "chain"  # brings in what the chain says, and sends transactions
+    BANK = "bank"  # reads and writes the bank folder
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     store: Store
@@ -35,6 +45,7 @@ class Service:
     integrator: Integrator
     sources: tuple[Source, ...]  # the bank's inbox, the chain's watcher, the outcomes of what was sent
     senders: tuple[Sender, ...]  # the bank's outbox, the chain's sender
+    decides: bool = True  # whether facts become state here; or else only doors and the log are served
     recovery: Recovery | None = None  # what catches up after a restore; without it nothing leaves a restored database
 
     def step(self) -> int:
@@ -43,14 +54,15 @@ class Service:
         A door that does not answer stops no other: its Unreachable is raised when all else is done.
         """
         if self.recovery is not None and self.recovery.is_on():
-            return self.recovery.step()
+            return self.recovery.step() if self.decides else 0
         silent: list[Unreachable] = []
         done = sum(_attempt(source.collect, silent) for source in self.sources)
         if done and self.recovery is not None and self.recovery.is_on():
             return done
-        done += intake.take(self.store, self.policy)
-        done += agenda.work(self.store, self.policy)
-        done += self.integrator.run()
+        if self.decides:
+            done += intake.take(self.store, self.policy)
+            done += agenda.work(self.store, self.policy)
+        done += _attempt(self.integrator.run, silent)
         done += sum(_attempt(sender.send, silent) for sender in self.senders)
         if silent:
             raise silent[0]

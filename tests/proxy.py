@@ -3,9 +3,11 @@ answer in the node's place."""
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -23,6 +25,7 @@ class Proxy:
         self.methods: list[str] = []
         self.refused: list[str] = []
         self.intercepts: dict[str, Intercept] = {}
+        self.otherwise: Intercept | None = None  # for every method that has none of its own
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -59,7 +62,7 @@ class Proxy:
         if method.startswith(FORBIDDEN_PREFIXES) or method in FORBIDDEN:
             self.refused.append(method)
             return {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32601, "message": "forbidden"}}
-        intercept = self.intercepts.get(method)
+        intercept = self.intercepts.get(method, self.otherwise)
         return intercept(request, self.forward) if intercept else self.forward(request)
 
     def forward(self, request: dict[str, Any]) -> Any:
@@ -96,3 +99,30 @@ def result(value: Any) -> Intercept:
 
 def silence(_request: dict[str, Any], _forward: Forward) -> None:
     """No answer: the connection ends."""
+
+
+def rough(choose: Random, share: float) -> Intercept:
+    """A bad line to the node: of so many answers each is lost, late, doubled, cut, no JSON, an error or empty."""
+
+    def answer(request: dict[str, Any], forward: Forward) -> Any:
+        if choose.random() >= share:
+            return forward(request)
+        given = forward(request) if choose.random() < 0.7 else None  # or it is lost on its way to the node
+        match choose.randrange(7):
+            case 0:
+                return None
+            case 1:
+                time.sleep(choose.random() / 20)
+                return given
+            case 2:
+                return given and forward(request)
+            case 3:
+                return json.dumps(given).encode()[: choose.randrange(1, 30)]
+            case 4:
+                return b"<html>502 Bad Gateway</html>"
+            case 5:
+                return {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32000, "message": "try again"}}
+            case _:
+                return {"jsonrpc": "2.0", "id": request["id"], "result": None}
+
+    return answer

@@ -10,11 +10,12 @@ that promises more than there is, and after a crash the same files are written a
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from issuer import crash, files
-from issuer.errors import BrokenInvariant
+from issuer.errors import BrokenInvariant, Unreachable
 from issuer.tlog import checkpoint, merkle, tiles
 from issuer.tlog.checkpoint import Checkpoint
 from issuer.tlog.log import CHECKPOINT, Log
@@ -47,8 +48,13 @@ class LogFolder:
         """Publish the log up to this checkpoint; the number of records that were not there before.
 
         Raises BrokenInvariant, and leaves the old checkpoint standing, unless the new one is of this log, not smaller,
-        and the records lead from the root that is published to the root that is signed.
+        and the records lead from the root that is published to the root that is signed; Unreachable if the folder
+        cannot be read or written.
         """
+        with _writing():
+            return self._extend(note, records)
+
+    def _extend(self, note: str, records: Records) -> int:
         new, old = checkpoint.verify(note, self._verifier), self.log.checkpoint()
         if new.size < old.size or (new.size == old.size and new.root != old.root):
             raise _fork(old, new)
@@ -110,6 +116,15 @@ class LogFolder:
             return (self._path / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A disk that is full or gone says nothing about the log."""
+    try:
+        yield
+    except OSError as error:
+        raise Unreachable(f"the log folder cannot be written: {error}") from error
 
 
 def _check(tree: CompactRange, *known: Checkpoint) -> None:

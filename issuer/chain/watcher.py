@@ -15,7 +15,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from issuer.chain import events, parts, rpc
 from issuer.chain.deployment import Deployment
@@ -26,6 +26,7 @@ from issuer.chain.witness import Witness
 from issuer.errors import Unreachable
 from issuer.store import facts
 from issuer.store.facts import News
+from issuer.store.inserts import insert_new
 from issuer.store.states import Door
 from issuer.store.tables import cursor
 from issuer.store.unit import Store, Unit
@@ -103,8 +104,8 @@ class Watcher:
         start = self._header(self._deployment.block)
         place = Place(number=start.number, hash=start.hash, next_number=1, redeemed=0, head=0)
         with self._store.unit("begin reading") as unit:
-            if _row(unit.connection) is None:
-                unit.connection.execute(insert(cursor).values(only=1, timestamp=start.timestamp, **vars(place)))
+            begun = insert_new(unit.connection, cursor).values(only=1, timestamp=start.timestamp, **vars(place))
+            unit.connection.execute(begun)
         return place
 
     def _stands(self, place: Place) -> bool:

@@ -3,7 +3,6 @@
 from collections import Counter
 
 import click
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from issuer.audit import trail
 from issuer.cli import answer
@@ -13,6 +12,7 @@ from issuer.cli.parameters import answers
 from issuer.cli.session import Session
 from issuer.clock import utc
 from issuer.errors import BrokenInvariant, IssuerError, Misconfigured
+from issuer.service import Role
 
 _PAUSE = 0.3  # seconds after a step that found nothing to do
 _PATIENCE = 2.0  # seconds after one that could not be done
@@ -33,8 +33,11 @@ def step(session: Session) -> None:
 
 
 @click.command()
-def run() -> None:
+@click.option("--role", type=click.Choice(list(Role)), default=Role.ALL, help="What this process does of a step.")
+def run(role: Role) -> None:
     """Run the service: step after step, until SIGINT or SIGTERM.
+
+    On PostgreSQL several may run at once, on one machine or on many: with all roles, or each with one of them.
 
     Prints a line for every step that did something, with the records it wrote. While the node, the database or the
     bank folder does not answer, it says so once and goes on trying.
@@ -42,16 +45,17 @@ def run() -> None:
     session: Session = click.get_current_context().obj
     issuer = session.issuer
     ending = Ending()
-    service = issuer.service
+    service = issuer.service_for(role)
     _say(issuer, f"the service runs for token {issuer.deployment.token} on chain {issuer.deployment.chain_id}")
     trouble = ""
     while not ending.asked:
-        last = _last_record(issuer)
         try:
+            last = _last_record(issuer)
             done = service.step()
+            written = _recorded(issuer, last) if done else Counter()
         except (BrokenInvariant, Misconfigured):
             raise
-        except (IssuerError, OperationalError, InterfaceError) as error:
+        except IssuerError as error:
             if str(error) != trouble:
                 _say(issuer, f"waits: {error}")
             trouble = str(error)
@@ -59,8 +63,8 @@ def run() -> None:
             continue
         trouble = ""
         if done:
-            written = ", ".join(f"{action} x{count}" for action, count in _recorded(issuer, last).items())
-            _say(issuer, f"{done} done{': ' if written else ''}{written}")
+            told = ", ".join(f"{action} x{count}" for action, count in written.items())
+            _say(issuer, f"{done} done{': ' if told else ''}{told}")
         else:
             ending.wait(_PAUSE)
     _say(issuer, "the service has ended")

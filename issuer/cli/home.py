@@ -41,7 +41,7 @@ from issuer.operations.policy import Policy
 from issuer.recovery import Recovery
 from issuer.reports import reconciliation
 from issuer.reports.reconciliation import Chain, Line
-from issuer.service import Service
+from issuer.service import Role, Service
 from issuer.settings import Settings, remembered
 from issuer.store.unit import Store
 from issuer.tlog import note
@@ -299,12 +299,18 @@ class Issuer:
     @cached_property
     def service(self) -> Service:
         """The whole machine: raises what its parts raise when they are opened."""
+        return self.service_for(Role.ALL)
+
+    def service_for(self, role: Role) -> Service:
+        """What one process of the machine does."""
+        bank, chain = role in (Role.ALL, Role.BANK), role in (Role.ALL, Role.CHAIN)
         return Service(
             store=self.store,
             policy=self.policy,
             integrator=self.integrator,
-            sources=(self.inbox, self.watcher, self.outcomes),
-            senders=(self.outbox, self.sender),
+            sources=(*((self.inbox,) if bank else ()), *((self.watcher, self.outcomes) if chain else ())),
+            senders=(*((self.outbox,) if bank else ()), *((self.sender,) if chain else ())),
+            decides=role in (Role.ALL, Role.OPERATIONS),
             recovery=self.recovery,
         )
 
