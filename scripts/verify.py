@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Mapping
 from typing import Any
@@ -149,8 +150,9 @@ def mutants() -> str:
 def main() -> int:
     failed = False
     for proof in (slither, halmos, tests, invariants, mutants):
+        start = time.monotonic()
         try:
-            print(f"{proof.__name__}: {proof()}", flush=True)
+            print(f"{proof.__name__}: {proof()} ({time.monotonic() - start:.0f} s)", flush=True)
         except (Disproved, Failed) as error:
             failed = True
             print(f"{proof.__name__}: FAILED\n{error}", file=sys.stderr, flush=True)
