@@ -17,6 +17,7 @@ from issuer.service import Role
 _PAUSE = 0.3  # seconds after a step that found nothing to do
 _PATIENCE = 2.0  # seconds after one that could not be done
 _SHOWN = 1000  # records of one step that are looked at
+_ROLES = click.Choice([role.value for role in Role])
 
 
 @click.command()
@@ -33,8 +34,10 @@ def step(session: Session) -> None:
 
 
 @click.command()
-@click.option("--role", type=click.Choice(list(Role)), default=Role.ALL, help="What this process does of a step.")
-def run(role: Role) -> None:
+@click.option(
+    "--role", type=_ROLES, default=Role.ALL.value, show_default=True, help="What this process does of a step."
+)
+def run(role: str) -> None:
     """Run the service: step after step, until SIGINT or SIGTERM.
 
     On PostgreSQL several may run at once, on one machine or on many: with all roles, or each with one of them.
@@ -45,7 +48,7 @@ def run(role: Role) -> None:
     session: Session = click.get_current_context().obj
     issuer = session.issuer
     ending = Ending()
-    service = issuer.service_for(role)
+    service = issuer.service_for(Role(role))
     _say(issuer, f"the service runs for token {issuer.deployment.token} on chain {issuer.deployment.chain_id}")
     trouble = ""
     while not ending.asked:
