@@ -34,7 +34,7 @@ from issuer.errors import Conflict, Unreachable
 from issuer.money import format_units
 from issuer.operations import intake, payouts
 from issuer.operations.policy import Policy
-from issuer.operations.replay import Replay
+from issuer.operations.replay import LOST_DETAILS, Replay
 from issuer.reports.reconciliation import Line
 from issuer.store import recovery
 from issuer.store.states import Door, FactState, IntentState, PayoutState
@@ -150,8 +150,8 @@ class Recovery:
         if obstacle is not None:
             place, record = obstacle.lost.place, obstacle.lost.record
             do = f"If it never comes: issuer recovery leave-out {place} --case CASE"
-            if record.action == "customer.added":
-                do = "Enter them again from your papers: issuer recovery customer NAME ACCOUNT"
+            if record.action in LOST_DETAILS:
+                do = "Enter them again from your papers: issuer recovery enter NAME ACCOUNT"
             yield Wait(why=f"record {place} ({record.action} of {record.subject}) to be applied: {obstacle.why}", do=do)
             return
         yield from self._missing_at_the_bank()

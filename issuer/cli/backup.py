@@ -100,12 +100,12 @@ def show(session: Session) -> None:
 @click.argument("name", type=TEXT)
 @click.argument("account", type=TEXT)
 @answers
-def customer(session: Session, name: str, account: str) -> None:
-    """Enter a customer's NAME and bank ACCOUNT again, which the backup does not have.
+def enter(session: Session, name: str, account: str) -> None:
+    """Enter the NAME and the bank ACCOUNT again that the backup does not have, of the customer whom recovery waits for.
 
-    The log has only commitments to them. What the bank says of this customer later must fit what you enter.
+    The log has only commitments to them. What the bank says later must fit what you enter.
     """
-    made = _replay(session).restore_customer(name=name, bank_account=account, actor=session.caller)
+    made = _replay(session).enter(name=name, account=account, actor=session.caller)
     answer.record(made, as_json=session.as_json)
 
 

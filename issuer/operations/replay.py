@@ -50,6 +50,9 @@ WINDOW = 256
 _FACTS = 100_000
 """Facts that are looked through at once."""
 
+LOST_DETAILS = frozenset(("customer.added", "redemption.directed"))
+"""Records whose effect needs what only a person can give again."""
+
 _RENAMED: dict[str, Column[Any]] = {
     "customer.added": tables.customer.c.id,
     "lock.engaged": tables.lock.c.id,
@@ -164,25 +167,19 @@ class Replay:
         lost = self._window[0]
         return Obstacle(lost=lost, why=self._why or "what brought it about has not been told again yet")
 
-    def restore_customer(self, *, name: str, bank_account: str, actor: str) -> dict[str, Any]:
-        """Enter the customer again whose name and account were lost: the log has only commitments to them.
+    def enter(self, *, name: str, account: str, actor: str) -> dict[str, Any]:
+        """Enter a name and a bank account again that were lost: the log has only commitments to them.
 
-        Raises Refused if no such customer is what the log waits for.
+        A record of its own commits to them anew. Raises Refused if it is not they that the log waits for.
         """
-        head = self._head("customer.added")
-        told: dict[str, Any] = {"jurisdiction": (head.after or {})["jurisdiction"]}
-
-        def act(unit: Unit, policy: Policy, _recall: Recall) -> None:
-            customers.add(unit, policy, name=name, bank_account=bank_account, **told)
-
-        def then(unit: Unit) -> None:
-            after = {"name": audit.commit_personal(unit, name)}
-            after |= {"bank_account": audit.commit_personal(unit, bank_account), **told}
-            audit.append(unit, "customer.restored", head.subject, after=after)
-
+        if not self._look() or self._window[0].record.action not in LOST_DETAILS:
+            raise Refused("no name and account are what recovery waits for", "See `issuer status`.")
+        head = self._window[0].record
+        acts = {"customer.added": _add_customer, "redemption.directed": _direct}
+        act, then = acts[head.action](head, name, account)
         if not self._try(act, actor=actor, then=then):
             raise Refused(f"{head.subject} cannot be entered like this: {self._why}", "Compare with your papers.")
-        return {"customer": int(_name(head)), "name": name, "bank_account": bank_account, **told}
+        return {"entered": head.subject, "name": name, "account": account}
 
     def leave_out(self, place: int, *, case: str, actor: str) -> dict[str, Any]:
         """Go on without the effect of the record that waits; minting and payouts stay locked until it is settled.
@@ -211,11 +208,6 @@ class Replay:
                 self._window = restoration.waiting(connection, WINDOW)
         return bool(self._window)
 
-    def _head(self, action: str) -> Record:
-        if not self._look() or self._window[0].record.action != action:
-            raise Refused(f"no {action} record waits to be applied", "See `issuer status`.")
-        return self._window[0].record
-
     def _advance(self) -> int:
         """Apply the first record, with those of the same unit of work; the number of records applied."""
         left = len(self._window)
@@ -237,8 +229,8 @@ class Replay:
 
     def _by_record(self, head: Record) -> bool:
         act = _ACTS.get(head.action)
-        if head.action == "customer.added":
-            self._why = f"{head.subject} was lost; the log has only commitments to the name and the account"
+        if head.action in LOST_DETAILS:
+            self._why = "the name and the account were lost; the log has only commitments to them"
         return act is not None and self._try(act)
 
     def _take_silent(self) -> int:
@@ -329,6 +321,39 @@ def _rename(unit: Unit, recall: Recall) -> None:
 def _name(record: Record) -> str:
     """What the subject names, without its kind."""
     return record.subject.partition(":")[2]
+
+
+# -- what a person enters again
+
+Entry = tuple[Act, Callable[[Unit], None]]
+"""What is done again, and what is recorded anew."""
+
+
+def _add_customer(head: Record, name: str, account: str) -> Entry:
+    jurisdiction = (head.after or {})["jurisdiction"]
+
+    def act(unit: Unit, policy: Policy, _recall: Recall) -> None:
+        customers.add(unit, policy, name=name, bank_account=account, jurisdiction=jurisdiction)
+
+    def then(unit: Unit) -> None:
+        commitments = {"name": audit.commit_personal(unit, name)}
+        commitments |= {"bank_account": audit.commit_personal(unit, account)}
+        audit.append(unit, "customer.restored", head.subject, after={**commitments, "jurisdiction": jurisdiction})
+
+    return act, then
+
+
+def _direct(head: Record, name: str, account: str) -> Entry:
+    case = (head.after or {})["case"]
+
+    def act(unit: Unit, _policy: Policy, _recall: Recall) -> None:
+        redemptions.direct(unit, redemption_id=int(_name(head)), account=account, name=name, case=case)
+
+    def then(unit: Unit) -> None:
+        after = {"case": case, "creditor": audit.commit_personal(unit, f"{account} {name}")}
+        audit.append(unit, "redemption.directed", head.subject, after=after)
+
+    return act, then
 
 
 # -- how each record that no fact brings about came to be
@@ -490,7 +515,7 @@ def _payload(record: Record) -> dict[str, Any]:
     """What a power was told to do, from the text of its record."""
     kinds = schema.ACTIONS[record.action].after or {}
     read: dict[str, Callable[[Any], Any]] = {"CNH": parse_units, "digits": int}
-    return {name: read.get(kinds[name], _same)(value) for name, value in (record.after or {}).items()}
+    return {name: read.get(kinds[name].removesuffix("-"), _same)(value) for name, value in (record.after or {}).items()}
 
 
 def _same(value: Any) -> Any:

@@ -303,13 +303,13 @@ def test_a_lost_customer_is_entered_again_by_a_person(world: World, shell: Any) 
     assert "customer.added of customer:1" in waits(world)
     (held,) = shell("lock", "list")
     assert (held["scope"], held["code"]) == ("everything", "recovery")
-    assert "issuer recovery customer NAME ACCOUNT" in held["remedy"]
+    assert "issuer recovery enter NAME ACCOUNT" in held["remedy"]
     assert shell("status")["locks"] == [held]
     assert (
         shell("customer", "add", "Other", "--jurisdiction", "HK", "--account", B_BANK, status=1)["error"]["code"]
         == "locked"
     )
-    shell("recovery", "customer", "Platform A", A_BANK)
+    shell("recovery", "enter", "Platform A", A_BANK)
     catch_up(world)
     check(world, mints_=1, paid_fen=0, reserve=SUM)
     world.call(A, "redeem", parse_units("400"), DEFAULT_INSTRUCTION)
@@ -320,7 +320,7 @@ def test_a_lost_customer_is_entered_again_by_a_person(world: World, shell: Any) 
 def test_a_customer_entered_wrong_is_found_out_by_what_the_bank_says(world: World, shell: Any) -> None:
     lose_a_customer(world, shell)
     world.turn()
-    shell("recovery", "customer", "Platform A", B_BANK)
+    shell("recovery", "enter", "Platform A", B_BANK)
     world.bank.statement()
     for _ in range(4):
         world.turn()
@@ -466,9 +466,8 @@ def test_the_log_folder_must_continue_the_backup(world: World, shell: Any) -> No
 def test_every_action_of_the_log_can_be_applied_again() -> None:
     """Or is recorded only beside another one, in the same unit of work."""
     beside = {"mint.failed", "report.attested"}
-    by_person = {"customer.added"}
     told = {f"chain.{kind}" for kind in intake.KINDS}
-    known = set(replay._ACTS) | set(replay._TOLD_BY) | beside | by_person | told
+    known = set(replay._ACTS) | set(replay._TOLD_BY) | beside | replay.LOST_DETAILS | told
     assert set(schema.ACTIONS) <= known
     assert {kind for kinds in replay._TOLD_BY.values() for kind in kinds} <= set(intake.KINDS)
 
