@@ -13,6 +13,7 @@ tlog-checkpoint, tlog-tiles and tlog-cosignature; Ethereum's JSON-RPC, event log
 """
 
 import argparse
+import gzip
 import json
 import os
 import re
@@ -68,7 +69,7 @@ class Statement(IntEnum):
 _MEANINGS = {
     Statement.SIGNED: "every checkpoint is signed by the log's key",
     Statement.WHOLE: "the log is as large as what was published, anchored on chain, or seen here before",
-    Statement.RECORDS: "every record is there, canonical, and as its action is documented",
+    Statement.RECORDS: "every record is there, in its canonical form, and with all that these statements need of it",
     Statement.ROOTS: "the records lead to the root of every checkpoint, and to every hash of the published tree",
     Statement.CONSISTENT: "the records lead to the root that this verifier saw last time",
     Statement.ANCHORED: "the records lead to every root that a report has anchored on chain, and no anchored log "
@@ -455,7 +456,8 @@ def _fetch(url: str, body: bytes | None = None) -> bytes | None:
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
             content: bytes = answer.read()
-            return content
+            # C2SP tlog-tiles lets a log compress without being asked.
+            return gzip.decompress(content) if answer.headers["Content-Encoding"] == "gzip" else content
     except urllib.error.HTTPError as error:
         with error:
             if error.code in (403, 404) and body is None:
@@ -675,7 +677,7 @@ class Asked:
     size: int
     root: str
     figures: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # by signer: as the report's own
-    signatures: list[str] = field(default_factory=list)
+    signatures: list[bytes] = field(default_factory=list)
     place: int = -1  # of the record that it is final on chain; -1 until then
     transaction: str = ""
 
@@ -704,7 +706,7 @@ class Book:
     """What the records say, read in their order; what they say twice or without its cause is untrue (ONCE)."""
 
     def __init__(self) -> None:
-        self.bound: Mapping[str, Any] | None = None
+        self.bound: dict[str, Any] | None = None
         self.orders: dict[str, tuple[str, int, int]] = {}  # id to wallet, units, customer
         self.mints: dict[str, Mint] = {}  # by the batch's reference
         self.burns: dict[int, Burn] = {}
@@ -719,6 +721,7 @@ class Book:
         self.minted: set[str] = set()
         self.live: dict[tuple[str, str], str] = {}  # kind and subject to message id
         self.erased = 0
+        self.others = 0  # records of what is not held against the chain: customers, locks, ...
         self._par: dict[str, int] = defaultdict(int)  # instructed and not refused, by kind
         self._rules = {
             "issuer.bound": self._bound,
@@ -745,12 +748,14 @@ class Book:
     def take(self, place: int, body: bytes) -> None:
         """Read the record at a place. Raises Untrue."""
         try:
-            record = json.loads(body)
-            if record["v"] != 1 or record.keys() != _RECORD or _canonical(record) != body:
+            record = json.loads(body.decode())
+            if record["v"] != 1 or not _is_record(record) or _canonical(record) != body:
                 raise ValueError("not a canonical record of version 1")
             action = record["action"]
             rule = {"chain": self._use, "power": self._power}.get(action.partition(".")[0], self._rules.get(action))
-            if rule is not None:
+            if rule is None:
+                self.others += 1
+            else:
                 rule(place, record)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise Untrue(Statement.RECORDS, f"record {place:,} is not as documented: {error}") from error
@@ -758,7 +763,8 @@ class Book:
     def _bound(self, place: int, record: Any) -> None:
         if self.bound is not None:
             raise Untrue(Statement.BOUND, f"record {place:,} binds the log to a token a second time")
-        self.bound = record["after"]
+        self.bound = {name: record["after"][name] for name in ("genesis", "chain_id", "token")}
+        self.bound["token"] = self.bound["token"].lower()
 
     def _deposit(self, place: int, record: Any) -> None:
         after = record["after"]
@@ -770,6 +776,8 @@ class Book:
 
     def _requested(self, place: int, record: Any) -> None:
         after, order = record["after"], record["subject"].removeprefix("order:")
+        if len(unhex(order)) != 32:
+            raise ValueError(f"{order!r} is not 32 bytes")
         if order in self.orders:
             raise Untrue(Statement.ONCE, f"record {place:,} requests the order {order} again")
         self.orders[order] = after["wallet"].lower(), units(after["value"]), after["customer"]
@@ -864,7 +872,7 @@ class Book:
 
     def _attested(self, _: int, record: Any) -> None:
         number = int(record["subject"].removeprefix("report:"))
-        self.reports[number].signatures = list(record["after"]["signatures"])
+        self.reports[number].signatures = [unhex(signature) for signature in record["after"]["signatures"]]
 
     def _posted(self, place: int, record: Any) -> None:
         number = int(record["subject"].removeprefix("report:"))
@@ -885,7 +893,7 @@ class Book:
         key = record["subject"].removeprefix("event:")
         if key in self.uses:
             raise Untrue(Statement.POWERS, f"record {place:,} tells the event {key} of the chain again")
-        self.uses[key] = Used(place, record["after"], record["evidence"][0])
+        self.uses[key] = Used(place, dict(record["after"]), record["evidence"][0])
 
     def _power(self, place: int, record: Any) -> None:
         for key in _asked_for(record["action"], record["after"]):
@@ -893,6 +901,18 @@ class Book:
 
     def _erased(self, _: int, __: Any) -> None:
         self.erased += 1
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    """Whether it has the members of every record, each of its kind."""
+    return (
+        record.keys() == _RECORD
+        and type(record["at"]) is int
+        and all(isinstance(record[name], str) for name in ("actor", "action", "subject"))
+        and all(record[name] is None or isinstance(record[name], dict) for name in ("before", "after"))
+        and isinstance(record["evidence"], list)
+        and all(isinstance(item, str) for item in record["evidence"])
+    )
 
 
 _LISTED = {"power.freeze": "Frozen", "power.verify": "Verified", "power.unverify": "Unverified"}
@@ -935,9 +955,12 @@ def _asked_for(action: str, after: Mapping[str, Any]) -> list[tuple[str, ...]]:
     raise ValueError(f"{action} is no power")
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def _canonical(value: Any) -> bytes:
     """RFC 8785, as far as records go: integers, text, and keys in ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 # -- what the chain says
@@ -1197,9 +1220,9 @@ def require_attested(node: Node, story: Story, book: Book, chain_id: int) -> int
         digest = report_digest(event.values, story.token, event.address, chain_id)
         signers = set()
         for signature in asked.signatures:
-            signer, named = recover(digest, signature), "0x" + unhex(signature)[:20].hex()
+            signer, named = recover(digest, signature), "0x" + signature[:20].hex()
             if signer not in feed.attestors and named in feed.attestors:
-                if not accepts(node, named, digest, unhex(signature)[20:], event.block):
+                if not accepts(node, named, digest, signature[20:], event.block):
                     what = f"the attestor {named}, a contract, does not stand by its signature of report {number}"
                     raise Untrue(Statement.ATTESTED, what)
                 signer, contracts = named, contracts + 1
@@ -1253,13 +1276,12 @@ def report_digest(values: Mapping[str, Any], token: str, feed: str, chain_id: in
     return keccak(b"\x19\x01" + keccak(b"".join(own)) + keccak(b"".join(parts)))
 
 
-def recover(digest: bytes, signature: str) -> str:
+def recover(digest: bytes, signature: bytes) -> str:
     """Whose key made a signature of 65 bytes r, s, v; the zero address if nobody's."""
-    blob = unhex(signature)
-    if len(blob) != 65:
+    if len(signature) != 65:
         return ZERO
     try:
-        public = Signature(blob[:64] + bytes([blob[64] - 27])).recover_public_key_from_msg_hash(digest)
+        public = Signature(signature[:64] + bytes([signature[64] - 27])).recover_public_key_from_msg_hash(digest)
     except (BadSignature, ValidationError, ValueError):
         return ZERO
     return str(public.to_address())
@@ -1461,6 +1483,7 @@ class Verdict:
     anchors: int = 0
     seen: int = 0  # size at this verifier's last run
     erased: int = 0  # commitments whose salt was erased
+    others: int = 0  # records of what is not held against the chain
     chain_id: int = 0
     first_block: int = 0  # the first one read
     block: int = 0  # the last one
@@ -1547,7 +1570,7 @@ def _verify(
         past = source.past(key, {size for size, _, _ in anchors})
     verdict.checkpoints = len(past)
     book = _read_records(source, latest, _expected(latest, past, seen, anchors), say)
-    verdict.erased = book.erased
+    verdict.erased, verdict.others = book.erased, book.others
     _require_bound(book, genesis, verdict.chain_id, token)
     final = node.block("finalized")
     _hold_against_chain(verdict, node, token, book, final, grace, say)
@@ -1635,7 +1658,7 @@ def _require_bound(book: Book, genesis: str, chain_id: int, token: str) -> None:
         raise Untrue(
             Statement.BOUND, f"the log is of the chain with genesis {bound['genesis']}, this one has {genesis}"
         )
-    if bound["token"].lower() != token:
+    if bound["token"] != token:
         raise Untrue(Statement.BOUND, f"the log is of the token {bound['token']}, not of {token}")
 
 
@@ -1991,6 +2014,8 @@ def _figures(verdict: Verdict) -> list[str]:
     later = verdict.size - verdict.anchored
     return [
         f"log            {verdict.log}: {verdict.size:,} records, root {verdict.root}",
+        f"records        {verdict.size - verdict.others:,} held against the chain; {verdict.others:,} of customers, "
+        f"locks and other matters; {verdict.erased:,} commitments to personal data erased",
         f"checkpoints    {verdict.checkpoints:,}, all signed by the log's key"
         + (f"; extends the {verdict.seen:,} records seen before" if verdict.seen else ""),
         f"anchored       {verdict.anchored:,} records by {verdict.anchors:,} reports; {later:,} signed, not anchored",
@@ -2009,7 +2034,6 @@ def _figures(verdict: Verdict) -> list[str]:
         f"{verdict.contracts:,} signatures by contracts",
         f"powers         {verdict.powers:,} uses since the deployment, {verdict.outside:,} of them outside the service",
         f"not recorded   {verdict.pending:,} events, too new to be",
-        f"erased         {verdict.erased:,} commitments to personal data",
     ]
 
 

@@ -232,6 +232,48 @@ def test_tamper_with_a_record_that_is_not_canonical(world: World, tmp_path: Path
     found(stranger.check(world, log), Statement.RECORDS, "not a canonical record")
 
 
+JUNK: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    10**30,
+    1.5,
+    "",
+    "x",
+    "0x",
+    "0xzz",
+    "-1.000000",
+    [],
+    ["x"],
+    [None],
+    {},
+    {"x": "x"},
+)
+
+
+def test_tamper_with_any_part_of_any_record(world: World, tmp_path: Path) -> None:
+    """Whatever a signed record holds, the verifier comes to a verdict; a log that tells nonsense never breaks it."""
+    chance, false = random.Random(7), 0  # noqa: S311 - a seed, so that a failure repeats
+    bodies = stranger.bodies(world)
+    for body in chance.sample(bodies, 60):
+        record = json.loads(body)
+        fill(record, chance)
+        log = stranger.publish(tmp_path / "log", [*bodies, verify._canonical(record)], stranger.signer(world))
+        false += not stranger.check(world, log).holds
+    assert false > 40
+
+
+def fill(record: Any, chance: random.Random) -> None:
+    """Put junk in the place of one part of a record, or of a part of a part."""
+    keys = list(record) if isinstance(record, dict) else list(range(len(record)))
+    key = chance.choice(keys)
+    if isinstance(record[key], dict | list) and record[key] and chance.random() < 0.7:
+        fill(record[key], chance)
+    else:
+        record[key] = chance.choice(JUNK)
+
+
 # -- records against the chain
 
 

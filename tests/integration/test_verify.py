@@ -1,5 +1,6 @@
 """The stranger's verifier on a whole world: what it says when everything is true, and what it needs."""
 
+import gzip
 import json
 import re
 import subprocess
@@ -42,10 +43,22 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server(world: World) -> Iterator[str]:
+class CompressingHandler(QuietHandler):
+    """Compresses whether or not it is asked to, as tlog-tiles allows."""
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        body = gzip.compress(path.read_bytes()) if path.is_file() else b""
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture(params=[QuietHandler, CompressingHandler])
+def server(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
     """The log folder as it lies, behind a static file server."""
-    handler = partial(QuietHandler, directory=world.issuer.home.log)
+    handler = partial(request.param, directory=world.issuer.home.log)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=partial(server.serve_forever, poll_interval=0.01))
         thread.start()
