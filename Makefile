@@ -47,8 +47,8 @@ dossier: install  ## write docs/dossier.md, what the contracts are and who may d
 verify: install .venv/tests-installed .venv-slither/installed .venv-halmos/installed  ## the long proofs of the contracts: slither, halmos, invariants, a sample of mutants
 	@$(BIN)/python -m scripts.verify
 
-mutate: install .venv/tests-installed  ## every mutant of the contracts, which takes hours; writes docs/mutation.md
-	@$(BIN)/python -m scripts.mutate
+mutate: install .venv/tests-installed  ## the mutants of the contracts, as many as MINUTES allows or all in an hour; writes docs/mutation.md
+	@$(BIN)/python -m scripts.mutate $(if $(MINUTES),--minutes $(MINUTES))
 
 lock: install  ## write the locks again after a change of the dependencies
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
