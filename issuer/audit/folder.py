@@ -10,7 +10,7 @@ that promises more than there is, and after a crash the same files are written a
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,24 +92,29 @@ class LogFolder:
             at = end
 
     def _write_entries(self, start: int, entries: Sequence[bytes]) -> None:
-        for at in range(0, len(entries), WIDTH):
-            bundle = entries[at : at + WIDTH]
-            path = tiles.entries_path((start + at) // WIDTH, len(bundle))
-            self._write("log.entries", path, tiles.encode_entries(bundle), len(bundle))
+        bundles = (entries[at : at + WIDTH] for at in range(0, len(entries), WIDTH))
+        first = start // WIDTH
+        self._write(
+            "log.entries",
+            {
+                tiles.entries_path(index, len(bundle)): tiles.encode_entries(bundle)
+                for index, bundle in enumerate(bundles, first)
+            },
+        )
 
     def _write_tiles(self, start: int, leaves: Sequence[bytes]) -> None:
-        for tile, hashes in tiles.grow(self.log.tile, start, leaves).items():
-            self._write("log.tile", tile.path, tiles.encode_hashes(hashes), tile.width)
+        grown = tiles.grow(self.log.tile, start, leaves)
+        self._write("log.tile", {tile.path: tiles.encode_hashes(hashes) for tile, hashes in grown.items()})
 
-    def _write(self, effect: str, name: str, content: bytes, width: int) -> None:
-        path = self._path / name
+    def _write(self, effect: str, contents: Mapping[str, bytes]) -> None:
+        bodies = {self._path / name: content for name, content in contents.items()}
         with crash.around(effect):
-            files.replace(path, content)
-        partial = path.with_name(f"{path.name}.p")
-        if width == WIDTH and partial.exists():
-            # C2SP tlog-tiles allows it once the full file is there; kept, they would grow with the square.
-            with crash.around("log.prune"):
-                shutil.rmtree(partial)
+            files.replace_all(bodies)
+        for partial in (path.with_name(f"{path.name}.p") for path in bodies):
+            if partial.exists():
+                # C2SP tlog-tiles allows it once the full file is there; kept, they would grow with the square.
+                with crash.around("log.prune"):
+                    shutil.rmtree(partial)
 
     def _read(self, path: str) -> bytes | None:
         try:
