@@ -153,7 +153,10 @@ class Deployer:
             self._save()
             return True
         if not self._resend(missing):
-            self._send(missing)
+            # What was sent may have been mined after the plan was made; nothing of ours waits now, so this one stays.
+            missing = [item.name for item in self.plan() if item.state is State.MISSING]
+            if missing:
+                self._send(missing)
         return False
 
     def run(self, wait: Callable[[], None]) -> Deployment:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,19 @@ def test_deploying_makes_everything_once(anvil: TestChain, gate: Proxy, node: Ht
     assert gate.methods.count("eth_sendRawTransaction") == sent
     assert (tmp_path / "deployment.json").stat().st_mtime_ns == written
     assert load(tmp_path / "deployment.json") == deployment
+
+
+def test_a_block_may_come_at_any_moment(anvil: TestChain, gate: Proxy, node: HttpNode, tmp_path: Path) -> None:
+    """One that comes after the plan was made, and before it is seen whether anything still waits."""
+
+    def mine_first(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        anvil.mine()
+        return forward(request)
+
+    gate.intercepts["eth_getTransactionCount"] = mine_first
+    deployer = sandbox.deployer(node, tmp_path)
+    deployer.run(lambda: None)
+    assert differing(deployer.plan()) == set()
 
 
 def test_the_keys_are_paid_for_and_the_deployer_holds_no_role(anvil: TestChain, node: HttpNode, tmp_path: Path) -> None:
