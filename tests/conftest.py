@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import settings
-from pgserver.postgres_server import get_server
 
 from issuer.store.unit import Store
+from tests import postgres
 from tests.anvil import TestChain
 from tests.anvil import run as anvil_run
 from tests.clock import ManualClock
@@ -27,11 +27,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The address of a real PostgreSQL server that ends with the tests."""
-    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+    with postgres.running() as server:
+        yield f"{server.url()}?connect_timeout=60"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,6 +5,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,18 +27,22 @@ _OPTIONS = ("-c", "shared_buffers=16MB", "-c", "max_connections=40", "-c", "unix
 class Server:
     """One server and its data."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self) -> None:
+        # Not in pytest's own folder, which is closed to others, and PostgreSQL does not run as root.
+        self._folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+        self.data = self._folder / "data"
         self.port = free_port()
         self._options: tuple[str, ...] = _OPTIONS
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def create(cls, data: Path, *options: str) -> "Server":
+    def create(cls, *options: str) -> "Server":
         """An empty server, running."""
-        made = cls(data)
+        made = cls()
         made._own()
-        made._run("initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "--username=postgres", f"--pgdata={data}")
+        made._run(
+            "initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "--username=postgres", f"--pgdata={made.data}"
+        )
         made._options += tuple(word for option in options for word in ("-c", option))
         made.start()
         return made
@@ -76,7 +81,7 @@ class Server:
         command = [str(POSTGRES_BIN_PATH / "postgres"), "-D", str(self.data), "-h", "127.0.0.1", "-p", str(self.port)]
         ends = time.monotonic() + _PATIENCE
         while True:
-            with (self.data.parent / f"{self.data.name}.log").open("ab") as output:
+            with (self._folder / "log").open("ab") as output:
                 self._process = subprocess.Popen(
                     [*command, *self._options], stdout=output, stderr=output, user=_user(), start_new_session=True
                 )
@@ -96,7 +101,9 @@ class Server:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
+        """End it, and its data with it."""
         self._end(signal.SIGINT)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -104,12 +111,12 @@ class Server:
             self._process.wait()
 
     def _own(self) -> None:
-        """A folder that the server's user may use: PostgreSQL does not run as root."""
+        """A folder that the server's user may use."""
         self.data.mkdir(mode=0o700)
         user = _user()
         if user is not None:
             ensure_user_exists(user)
-            ensure_prefix_permissions(self.data)
+            self._folder.chmod(0o755)
             ensure_prefix_permissions(POSTGRES_BIN_PATH)
             ensure_folder_permissions(POSTGRES_BIN_PATH, 0o055)
             os.chown(self.data, pwd.getpwnam(user).pw_uid, -1)
@@ -119,14 +126,13 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Server]:
-    """A server that ends with the block, and its data with it."""
-    server = Server.create(folder / "postgresql", *options)
+def running(*options: str) -> Iterator[Server]:
+    """A server that ends with the block."""
+    server = Server.create(*options)
     try:
         yield server
     finally:
         server.stop()
-        shutil.rmtree(server.data, ignore_errors=True)
 
 
 def _user() -> str | None:

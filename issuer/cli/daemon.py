@@ -12,7 +12,7 @@ from issuer.cli.parameters import answers
 from issuer.cli.session import Session
 from issuer.clock import utc
 from issuer.errors import BrokenInvariant, IssuerError, Misconfigured
-from issuer.service import Role
+from issuer.service import Role, Service
 
 _PAUSE = 0.3  # seconds after a step that found nothing to do
 _PATIENCE = 2.0  # seconds after one that could not be done
@@ -48,11 +48,12 @@ def run(role: str) -> None:
     session: Session = click.get_current_context().obj
     issuer = session.issuer
     ending = Ending()
-    service = issuer.service_for(Role(role))
+    service: Service | None = None
     _say(issuer, f"the service runs for token {issuer.deployment.token} on chain {issuer.deployment.chain_id}")
     trouble = ""
     while not ending.asked:
         try:
+            service = service or issuer.service_for(Role(role))
             last = _last_record(issuer)
             done = service.step()
             written = _recorded(issuer, last) if done else Counter()

@@ -29,10 +29,9 @@ BEFORE, AFTER = 30, 30  # acknowledged requests before the primary dies, and aft
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+def pair() -> Iterator[tuple[Server, Server]]:
     """A primary and its streaming standby."""
-    primary = Server.create(tmp_path / "primary")
-    standby = Server(tmp_path / "standby")
+    primary, standby = Server.create(), Server()
     try:
         standby.follow(primary)
         primary.require_standby()
