@@ -85,6 +85,12 @@ def _read_delay(value: str) -> int:
     return int(value)
 
 
+def _read_wait(value: str) -> int:
+    if re.fullmatch(r"[0-9]{1,4}", value) is None or int(value) > 3600:
+        raise ValueError("it is not a number of seconds from 0 to 3600")
+    return int(value)
+
+
 def _check_key(value: SecretStr) -> SecretStr:
     if _KEY.fullmatch(value.get_secret_value()) is None:
         raise ValueError("it is not a private key of 64 hexadecimal digits")
@@ -97,6 +103,7 @@ Units = Annotated[int, _amount(parse_units)]
 Fen = Annotated[int, _amount(parse_fen, "0", "0.00")]
 Finality = Annotated[str, _matching(_FINALITY, "finalized, nor a number of blocks from 1 to 9999")]
 Delay = Annotated[int, BeforeValidator(_read_delay)]
+Wait = Annotated[int, BeforeValidator(_read_wait)]
 Countries = Annotated[frozenset[str], NoDecode, BeforeValidator(_read_countries)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database)]
 NodeUrl = Annotated[str, AfterValidator(_check_node)]
@@ -134,6 +141,7 @@ class Settings(BaseSettings):
     collection_account: Account = "012875000000001"
     reserve_account: Account = "012875000000002"
     approval_threshold: Units = 1_000_000 * UNITS_PER_CNH  # units
+    batch_wait: Wait = 1  # seconds
     redemption_fee: Fen = 0  # fen
     refused_jurisdictions: Countries = frozenset({"CN"})
 

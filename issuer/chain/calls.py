@@ -41,7 +41,7 @@ JOBS = {
 """Whose job each kind of intent is."""
 
 FENCE = "fence"
-"""A bare transfer of a key to itself: it uses up a nonce, and any transaction that was lost at it can never be mined."""
+"""A bare transfer of a key to itself: it uses up a nonce, so that no transaction that was lost there is ever mined."""
 
 Target = tuple[str, str]
 """Address and calldata."""

@@ -217,6 +217,13 @@ def next_base_fee(node: Node) -> int:
         return _number(answer["baseFeePerGas"][-1])
 
 
+def gas_limit(node: Node) -> int:
+    """How much gas the newest block may hold."""
+    answer = _raw_block(node, "latest", full=False)
+    with _reading("a block's gas limit"):
+        return _number((answer or {})["gasLimit"])
+
+
 def broadcast(node: Node, raw: str) -> str | None:
     """Hand signed bytes to the node. None if it took them, or else its reason, which never proves that they are lost.
 

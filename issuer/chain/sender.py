@@ -33,6 +33,9 @@ from issuer.store.intents import Intent
 from issuer.store.states import Door, IntentState
 from issuer.store.unit import Store
 
+TOO_LARGE = "TooMuchGas"
+"""The refusal of what would take too large a part of a block."""
+
 CANCEL_GAS = 21_000
 """A bare transfer."""
 
@@ -45,6 +48,8 @@ class Limits:
     """How the sender may spend. Fees in wei per gas, times in seconds by the clock."""
 
     in_flight: int = 4  # transactions of one key that wait to be mined
+    small_gas: int = 2_000_000  # fits into every network's blocks
+    block_share: int = 2  # a larger transaction takes at most one part in so many of a block's gas
     bump_after: int = 60  # how long one offer stands
     max_fee: int = 500 * 10**9  # never offered more
     alarm_every: int = 3600  # a low balance or a stuck transaction is told again
@@ -197,7 +202,16 @@ class Sender:
             self._refuse(ground, intent, error_name, list(arguments.values()))
             return None
         # Gas that was refunded in the simulation is needed first; what is not used is not paid for.
-        return Draft(intent=intent, target=target, data=data, gas=result.gas_used * 3 // 2 + 30_000)
+        gas = result.gas_used * 3 // 2 + 30_000
+        most = self._most_gas(gas)
+        if gas > most:
+            self._refuse(ground, intent, TOO_LARGE, [gas, most])
+            return None
+        return Draft(intent=intent, target=target, data=data, gas=gas)
+
+    def _most_gas(self, gas: int) -> int:
+        """How much one transaction may take of a block; not asked of the node for what fits into any."""
+        return gas if gas <= self._limits.small_gas else rpc.gas_limit(self._node) // self._limits.block_share
 
     def _next_number(self, ground: Ground) -> int:
         call = contracts.TOKEN.call("nextNumber")

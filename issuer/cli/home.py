@@ -87,6 +87,7 @@ class Issuer:
             collection_account=self.settings.collection_account,
             reserve_account=self.settings.reserve_account,
             approval_threshold=self.settings.approval_threshold,
+            batch_wait=self.settings.batch_wait,
             redemption_fee_fen=self.settings.redemption_fee,
             refused_jurisdictions=self.settings.refused_jurisdictions,
         )

@@ -27,6 +27,9 @@ from issuer.tlog import merkle
 RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20InvalidReceiver"})
 """Errors of the contract that only end when the order does; every other refusal means wait, or look."""
 
+TOO_LARGE = "TooMuchGas"
+"""What the sender says of a mint that would take more of a block than it may."""
+
 _GATHERED = 10
 """Batches formed in one unit of work."""
 
@@ -67,13 +70,15 @@ _LATEST_REPORT = (
 
 
 def gather(unit: Unit, policy: Policy) -> int:
-    """Put reserved orders into batches and have their sums moved to the reserve; the number of orders batched."""
+    """Put reserved orders into batches, each once it is full or its first order has waited; the number batched."""
     if locks.locked(unit.connection, Scope.MINTING):
         return 0
     rows = unit.connection.execute(_RESERVED, {"most": _GATHERED * policy.batch_limit}).all()
-    for start in range(0, len(rows), policy.batch_limit):
-        form(unit, rows[start : start + policy.batch_limit])
-    return len(rows)
+    chunks = [rows[start : start + policy.batch_limit] for start in range(0, len(rows), policy.batch_limit)]
+    ready = [chunk for chunk in chunks if len(chunk) == policy.batch_limit or _has_waited(unit, policy, chunk)]
+    for chunk in ready:
+        form(unit, chunk)
+    return sum(map(len, ready))
 
 
 def form(unit: Unit, orders: Sequence[Row[Any]]) -> None:
@@ -243,6 +248,8 @@ def refused(unit: Unit, fact: Fact) -> None:
     audit.append(unit, "mint.refused", _subject(row), after={"error": error})
     if error in RECIPIENT_FAULTS:
         _fail(unit, row, address=arguments[0], error=error)
+    elif error == TOO_LARGE and row._mapping["count"] > 1:
+        _split(unit, row)
     else:
         wait(unit, row.reference)
 
@@ -320,14 +327,28 @@ def _released(connection: Connection) -> int:
     return int(connection.execute(_RELEASED).scalar_one())
 
 
-def _insert(unit: Unit, orders: Sequence[Row[Any]]) -> int:
+def _has_waited(unit: Unit, policy: Policy, orders: Sequence[Row[Any]]) -> bool:
+    first = min(int(order.reserved_at) for order in orders)
+    return unit.now - first >= policy.batch_wait
+
+
+def _insert(
+    unit: Unit, orders: Sequence[Row[Any]], state: BatchState = BatchState.FUNDING, *, formerly: str | None = None
+) -> int:
+    """A batch of these orders, which were in another one before if that is named."""
     reference, value = _reference(orders), sum(order.value for order in orders)
     values = {"reference": reference, "count": len(orders), "value": value, "not_before": 0, "at": unit.now}
-    statement = insert(batch).values(**values, state=BatchState.FUNDING).returning(batch.c.id)
+    statement = insert(batch).values(**values, state=state).returning(batch.c.id)
     batch_id = int(unit.connection.execute(statement).scalar_one())
-    after = {"orders": [order.commitment for order in orders], "value": format_units(value)}
-    audit.append(unit, "mint.batched", f"batch:{reference}", after=after)
+    _record(unit, reference, orders, formerly)
     return batch_id
+
+
+def _record(unit: Unit, reference: str, orders: Sequence[Row[Any]], formerly: str | None) -> None:
+    value = sum(order.value for order in orders)
+    after = {"orders": [order.commitment for order in orders], "value": format_units(value)}
+    before = None if formerly is None else {"reference": formerly}
+    audit.append(unit, "mint.batched", f"batch:{reference}", before=before, after=after)
 
 
 def _reference(orders: Sequence[Row[Any]]) -> str:
@@ -346,14 +367,26 @@ def _fail(unit: Unit, row: Row[Any], *, address: str, error: str) -> None:
     if not rest:
         move(unit, batch, row.id, BatchState.ATTESTED, BatchState.DISSOLVED)
         return
-    for position, order in enumerate(rest):
-        statement = update(mint_order).where(mint_order.c.id == order.id).values(position=position)
-        unit.connection.execute(statement)
+    _keep_only(unit, row, rest)
+
+
+def _keep_only(unit: Unit, row: Row[Any], rest: Sequence[Row[Any]]) -> None:
+    """Let a batch be of these orders of it, under another reference."""
+    unit.connection.execute(_PLACE, [{"order": order.id, "place": place} for place, order in enumerate(rest)])
     reference, value = _reference(rest), sum(order.value for order in rest)
     values = {"reference": reference, "count": len(rest), "value": value}
     unit.connection.execute(update(batch).where(batch.c.id == row.id).values(values))
-    after = {"orders": [order.commitment for order in rest], "value": format_units(value)}
-    audit.append(unit, "mint.batched", f"batch:{reference}", before={"reference": row.reference}, after=after)
+    _record(unit, reference, rest, row.reference)
+
+
+def _split(unit: Unit, row: Row[Any]) -> None:
+    """Make two batches of one that takes too much of a block. Its money is in the reserve, and covers both."""
+    orders = _orders(unit.connection, row.id)
+    half = len(orders) // 2
+    second = _insert(unit, orders[half:], BatchState.ATTESTED, formerly=row.reference)
+    moved = update(mint_order).where(mint_order.c.batch_id == row.id, mint_order.c.position >= half)
+    unit.connection.execute(moved.values(batch_id=second, position=mint_order.c.position - half))
+    _keep_only(unit, row, orders[:half])
 
 
 def _subject(row: Row[Any]) -> str:

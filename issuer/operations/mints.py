@@ -104,7 +104,8 @@ def reserve(unit: Unit, limit: int = 5000) -> int:
 def bind_money(unit: Unit, orders: Sequence[Row[Any]]) -> None:
     """Bind customers' money to these approved orders."""
     if orders:
-        move_all(unit, mint_order, [row.id for row in orders], OrderState.APPROVED, OrderState.RESERVED)
+        ids = [row.id for row in orders]
+        move_all(unit, mint_order, ids, OrderState.APPROVED, OrderState.RESERVED, reserved_at=unit.now)
         told = {f"order:{row.commitment}": {"value": format_units(row.value)} for row in orders}
         audit.append_all(unit, "mint.reserved", told)
         journal.post(unit, *(_reservation(row) for row in orders))

@@ -279,6 +279,7 @@ mint_order = Table(
     Column("requested_by", Text, nullable=False),
     Column("decided_by", Text),
     Column("reason", Text),
+    Column("reserved_at", BigInteger),  # since when it may be batched
     Column("withheld_by", BigInteger),  # the report that leaves a failed order's money out, so that it may go back
     Column("at", BigInteger, nullable=False),
     UniqueConstraint("batch_id", "position"),

@@ -1,7 +1,9 @@
 """What the simulation has found, each as the few facts that brought it about, on both engines."""
 
+from dataclasses import replace
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from issuer.errors import Refused
 from issuer.ledger import chart
@@ -12,7 +14,7 @@ from issuer.operations import batches, deposits, locks, mints, powers, redemptio
 from issuer.store import intents, tables
 from issuer.store.states import Door, IntentState, PayoutKind, Scope
 from issuer.store.unit import Store
-from tests.clock import START
+from tests.clock import START, ManualClock
 from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
 
 FEN = 50_000_00
@@ -244,3 +246,68 @@ def test_what_was_decided_before_a_lock_does_not_leave_under_it(
         assert (kind in due()) == (each is not scope)
     desk.act(locks.clear, lock_id=2)
     assert kind in due()
+
+
+# -- batches
+
+
+def reserved(desk: Desk, count: int) -> None:
+    """So many orders whose money is bound, at this moment."""
+    customer_id = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    for _ in range(count):
+        desk.wire(ALICE_BANK, "Alice Limited", FEN)
+        desk.act(mints.request, POLICY, customer_id=customer_id, wallet=ALICE, value=UNITS)
+    desk.act(mints.reserve)
+
+
+def sizes(desk: Desk) -> list[int]:
+    with desk.store.read() as connection:
+        return list(connection.scalars(select(tables.batch.c.count).order_by(tables.batch.c.id)))
+
+
+def test_a_lone_order_waits_for_others_no_longer_than_the_setting(desk: Desk, clock: ManualClock) -> None:
+    policy = replace(POLICY, batch_wait=3)
+    reserved(desk, 1)
+    clock.advance(2)
+    assert desk.act(batches.gather, policy) == 0
+    clock.advance(1)
+    assert desk.act(batches.gather, policy) == 1
+    assert sizes(desk) == [1]
+
+
+def test_a_full_batch_waits_for_nobody_and_the_rest_for_its_first(desk: Desk, clock: ManualClock) -> None:
+    policy = replace(POLICY, batch_wait=3, batch_limit=2)
+    reserved(desk, 5)
+    assert desk.act(batches.gather, policy) == 4
+    clock.advance(3)
+    assert desk.act(batches.gather, policy) == 1
+    assert sizes(desk) == [2, 2, 1]
+
+
+def test_a_batch_that_takes_too_much_of_a_block_is_split_and_its_money_covers_both(desk: Desk) -> None:
+    reserved(desk, 5)
+    desk.to_funded()
+    desk.attest(reserve_units=5 * UNITS, credited=5 * UNITS)
+    while max(sizes(desk)) > 1:
+        desk.void_intents("mint")
+        for reference in [reference for reference, count in batches_of(desk).items() if count > 1]:
+            told = {"subject": f"batch:{reference}", "error": batches.TOO_LARGE, "arguments": [9, 8]}
+            desk.chain("refused", intent_id=1, kind="mint", **told)
+        desk.act(batches.send)
+    with desk.store.read() as connection:
+        rows = connection.execute(select(tables.mint_order.c.batch_id, tables.mint_order.c.position)).all()
+        assert batches.minted_and_released(connection) == 5 * UNITS
+    assert sum(sizes(desk)) == 5
+    assert len(set(rows)) == 5
+    assert codes(desk) == set()
+    sent = [payload for payload in desk.intents("mint") if payload["reference"] in batches_of(desk)][-5:]
+    for number, payload in enumerate(sent, 1):
+        desk.chain("minted", first=number, reference=payload["reference"], orders=payload["orders"])
+    assert desk.balances() == {chart.RESERVE: 5 * UNITS, chart.OUTSTANDING: 5 * UNITS}
+    assert codes(desk) == set()
+
+
+def batches_of(desk: Desk) -> dict[str, int]:
+    with desk.store.read() as connection:
+        found = connection.execute(select(tables.batch.c.reference, tables.batch.c.count.label("size")))
+        return {row.reference: row.size for row in found}

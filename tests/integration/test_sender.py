@@ -187,6 +187,21 @@ def test_a_refused_one_does_not_hold_up_the_next(sandbox: Sandbox, alice: str) -
     assert sandbox.state(good) == IntentState.BOUND
 
 
+def test_what_takes_too_much_of_a_block_is_told_and_not_signed(sandbox: Sandbox, alice: str) -> None:
+    sandbox.verify(alice)
+    sandbox.attest(100 * CNH)
+    sandbox.limits = Limits(small_gas=100_000, block_share=200)
+    most = int(sandbox.chain.ask("eth_getBlockByNumber", "latest", False)["gasLimit"], 16) // 200
+    too_large = mint(sandbox, *((alice, 1) for _ in range(40)))
+    sandbox.sender.send()
+    (refused,) = sandbox.told("refused")
+    assert (refused["intent_id"], refused["error"]) == (too_large, "TooMuchGas")
+    assert refused["arguments"][0] > refused["arguments"][1] == most
+    small = mint(sandbox, (alice, 1), reference="0x" + "cd" * 32)
+    assert sandbox.sender.send() == 1
+    assert sandbox.state(small) == IntentState.BOUND
+
+
 # -- crashes and silence
 
 
