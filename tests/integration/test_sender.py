@@ -429,6 +429,45 @@ def test_an_operator_cancels_what_is_stuck(sandbox: Sandbox, alice: str) -> None
     assert supply(sandbox) == 0
 
 
+def test_what_was_cancelled_too_late_is_done(sandbox: Sandbox, alice: str) -> None:
+    """The first bytes are mined before those that were to take their place: the order is minted, and never again."""
+    minting = waiting_mint(sandbox, alice)
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = proxy.error(-32000, "full")
+    sandbox.sender.cancel(sandbox.rows(tables.transaction)[-1].id)
+    first = min(forms(sandbox, minting), key=lambda form: form.max_fee)
+    (sent,) = of(sandbox.settle(), "sent")
+    assert (sent["outcome"], sent["transaction"]) == ("done", first.hash)
+    assert sandbox.state(minting) == IntentState.DONE
+    assert supply(sandbox) == CNH
+
+
+def test_a_stuck_predecessor_is_never_jumped(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    """The node has the second and not the first: neither is mined, and nothing is signed anew until both are."""
+    sandbox.verify(alice)
+    sandbox.attest(100 * CNH)
+    refused: list[str] = []
+
+    def refuse_first(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        raw = request["params"][0]
+        refused.append(raw) if not refused else None
+        return proxy.error(-32000, "full")(request, forward) if raw == refused[0] else forward(request)
+
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = refuse_first
+    for number in range(2):
+        mint(sandbox, (alice, number + 1), reference=f"0x{number:064x}")
+    assert sandbox.sender.send() == 2
+    signed = len(sandbox.rows(tables.transaction))
+    for _ in range(3):
+        sandbox.chain.mine()
+        clock.advance(1)
+        sandbox.sender.send()
+    assert supply(sandbox) == 0
+    assert len(sandbox.rows(tables.transaction)) == signed
+    sandbox.proxy.intercepts.clear()
+    assert [one["first"] for one in of(sandbox.settle(), "minted")] == [1, 2]
+    assert supply(sandbox) == 3
+
+
 def test_what_does_not_wait_cannot_be_cancelled(sandbox: Sandbox) -> None:
     with pytest.raises(NotFound):
         sandbox.sender.cancel(1)
@@ -497,6 +536,21 @@ def test_a_foreign_transaction_at_a_free_nonce_halts_the_key(sandbox: Sandbox, a
     resume(sandbox, Job.REGISTRAR)
     assert sandbox.sender.send() == 1
     assert sandbox.rows(tables.transaction)[-1].nonce == 2
+
+
+def test_a_nonce_that_was_used_without_a_transaction_is_foreign_too(sandbox: Sandbox, alice: str) -> None:
+    """A key can use up a nonce by an EIP-7702 authorization that somebody else sends."""
+    minting = waiting_mint(sandbox, alice)
+    nonce = sandbox.rows(tables.transaction)[-1].nonce
+    sandbox.chain.drop_pool()
+    sandbox.chain.ask("anvil_setNonce", address(sandbox), hex(nonce + 1))
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    sandbox.outcomes.collect()
+    (sent,) = of(sandbox.take(), "sent")
+    assert (sent["intent_id"], sent["outcome"], sent["transaction"]) == (minting, "foreign", "")
+    assert "without a transaction" in sent["reason"]
+    assert sandbox.state(minting) == IntentState.VOID
 
 
 def test_other_keys_go_on_while_one_is_halted(sandbox: Sandbox, alice: str) -> None:
