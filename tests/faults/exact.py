@@ -8,6 +8,7 @@ from sqlalchemy import select
 from issuer.audit import verify
 from issuer.chain import rpc
 from issuer.cli.home import Issuer
+from issuer.ledger import chart, journal
 from issuer.messages.contracts import TOKEN
 from issuer.operations import locks
 from issuer.store import tables
@@ -73,10 +74,25 @@ def check(issuer: Issuer, books: Path, *, lost: bool = False) -> Truth:
     for redemption, (times, moved, par) in truth.payments.items():
         assert (times, par, -moved * 10_000) == (1, truth.burns[redemption], par), "paid once, what was burned"
     assert [line for line in issuer.compare() if line.difference] == []
+    with issuer.store.read() as connection:
+        books_ = journal.balances(connection)
+    told = (books_.get(chart.COLLECTION, 0), books_.get(chart.RESERVE, 0))
+    assert told == (truth.money.collection * 10_000, truth.money.reserve * 10_000), "the books say what the bank has"
     if not lost:
         assert truth.payments.keys() == truth.burns.keys(), "every burn is paid"
         assert truth.minted == sum(wire.amount for wire in truth.wires) * 10_000, "all that came in is minted"
     return truth
+
+
+def settled(issuer: Issuer, books: Path) -> bool:
+    """Whether all that came in is minted and all that was burned is paid, and the books know it."""
+    truth = Truth(issuer, books)
+    wired = sum(wire.amount for wire in truth.wires) * 10_000
+    left = wired - sum(truth.burns.values())
+    with issuer.store.read() as connection:
+        balances = {name: units for name, units in journal.balances(connection).items() if units}
+    done = truth.minted == wired and truth.payments.keys() == truth.burns.keys()
+    return done and balances == ({chart.RESERVE: left, chart.OUTSTANDING: left} if left else {})
 
 
 def _transactions(logs: list[rpc.Log]) -> dict[str, list[rpc.Log]]:

@@ -6,7 +6,6 @@ from random import Random
 
 from issuer.chain import rpc
 from issuer.errors import BrokenInvariant, IssuerError, Misconfigured
-from issuer.ledger import chart
 from issuer.operations import wallets
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
 from issuer.store.states import WalletState
@@ -77,7 +76,7 @@ class RoughWorld(World):
 
     def settle(self, turns: int = 60) -> exact.Truth:
         """Go on until everything that came in is minted and everything burned is paid; then all must agree."""
-        self.until(self._is_settled, turns)
+        self.until(lambda: exact.settled(self.issuer, self.books), turns)
         self.bank_day()
         return exact.check(self.issuer, self.books)
 
@@ -86,14 +85,6 @@ class RoughWorld(World):
         self.clock.advance(86400)
         self.turn()
         self.turn()
-
-    def _is_settled(self) -> bool:
-        truth = self.truth()
-        wired = sum(wire.amount for wire in truth.wires) * 10_000
-        if truth.minted != wired or truth.payments.keys() != truth.burns.keys():
-            return False
-        left = wired - sum(truth.burns.values())
-        return self.balances() == ({chart.RESERVE: left, chart.OUTSTANDING: left} if left else {})
 
     def _verified(self) -> int:
         with self.issuer.store.read() as connection:
