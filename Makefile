@@ -29,8 +29,8 @@ simulate: install .venv/tests-installed  ## run the simulated world, SEEDS=first
 faults: install .venv/tests-installed  ## the long fault tests
 	@$(BIN)/pytest -n 2 --dist worksteal tests/faults
 
-bench: install .venv/tests-installed  ## measure the log and its verifier
-	@$(BIN)/python -m tests.benchmarks.bench_verify
+bench: install .venv/tests-installed  ## measure everything, and write docs/benchmarks.json and docs/benchmarks.md
+	@$(BIN)/python -m tests.benchmarks
 
 check: install .venv/tests-installed  ## the floors, the style and the types
 	@$(BIN)/ruff check --quiet .

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Deployment:
         """Which of the four that speak lies at an address, or lay there, if any."""
         return self.speaking.get(address)
 
-    @property
+    @cached_property
     def speaking(self) -> dict[str, str]:
         """Names by address of the contracts whose events are read."""
         return self.former | {self.address(name): name for name in SPEAKING}

@@ -5,9 +5,9 @@ name, arrays ``list``. Source: Solidity documentation, Contract ABI Specificatio
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from eth_abi.abi import decode as abi_decode
@@ -55,10 +55,15 @@ class Parameter:
     indexed: bool = False
     components: tuple["Parameter", ...] = ()  # of a tuple
 
-    @property
+    @cached_property
     def is_word(self) -> bool:
         """Whether the value is one 32-byte word, so that slicing decodes it."""
         return not self.components and "[" not in self.type and self.type not in ("bytes", "string")
+
+    @cached_property
+    def read(self) -> Callable[[bytes], Any]:
+        """The value from its 32-byte word; raises MalformedDocument if bits are set that the type does not have."""
+        return _reader(self.type)
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,10 @@ class Item:
         """An event's arguments by name, in the order of its declaration. Raises MalformedDocument."""
         if len(topics) != 1 + len(self._indexed) or topics[0] != self.topic:
             raise MalformedDocument(f"the log is not a {self.signature}")
-        words = {item.name: _word(item.type, bytes.fromhex(topic[2:])) for item, topic in self._topics(topics)}
-        words |= decode_values(self._plain, bytes.fromhex(data[2:]))
-        return {item.name: words[item.name] for item in self.inputs}
+        words = zip(self._indexed, topics[1:], strict=True)
+        found = {item.name: item.read(bytes.fromhex(topic[2:])) for item, topic in words}
+        found |= decode_values(self._plain, bytes.fromhex(data[2:]))
+        return {item.name: found[item.name] for item in self.inputs}
 
     @cached_property
     def _indexed(self) -> tuple[Parameter, ...]:
@@ -120,9 +126,6 @@ class Item:
     @cached_property
     def _plain(self) -> tuple[Parameter, ...]:
         return tuple(item for item in self.inputs if not item.indexed)
-
-    def _topics(self, topics: Sequence[str]) -> Iterator[tuple[Parameter, str]]:
-        return zip(self._indexed, topics[1:], strict=True)
 
 
 def encode_values(parameters: Sequence[Parameter], values: Sequence[Any]) -> bytes:
@@ -140,7 +143,7 @@ def decode_values(parameters: Sequence[Parameter], data: bytes) -> dict[str, Any
     if all(item.is_word for item in parameters):
         if len(data) != 32 * len(parameters):
             raise MalformedDocument(f"{len(data)} bytes are not {len(parameters)} words")
-        words = (_word(item.type, data[32 * i : 32 * i + 32]) for i, item in enumerate(parameters))
+        words = [item.read(data[32 * i : 32 * i + 32]) for i, item in enumerate(parameters)]
         return dict(zip(names, words, strict=True))
     try:
         values = abi_decode([item.type for item in parameters], data)
@@ -207,32 +210,37 @@ def _element(item: Parameter) -> Parameter:
     return Parameter(item.type[: item.type.rindex("[")], item.name, components=item.components)
 
 
-def _word(type_: str, word: bytes) -> Any:
-    """One value from its 32-byte word. Raises MalformedDocument if bits are set that the type does not have."""
-    number = int.from_bytes(word, "big")
-    if type_ == "address":
-        _fit(number, 160, type_)
-        return checksum("0x" + word[12:].hex())
-    if type_ == "bool":
-        _fit(number, 1, type_)
-        return bool(number)
+def _reader(type_: str) -> Callable[[bytes], Any]:
+    """What makes a value of this type from its word."""
     if type_.startswith("bytes"):
-        size = int(type_[5:])
-        _fit(int.from_bytes(word[size:], "big"), 0, type_)
-        return "0x" + word[:size].hex()
-    if type_.startswith("uint"):
-        _fit(number, int(type_[4:]), type_)
-        return number
-    return _signed(number, int(type_[3:]))
+        return partial(_bytes, int(type_[5:]))
+    if type_.startswith("int"):
+        return partial(_signed, int(type_[3:]))
+    bits = {"address": 160, "bool": 1}.get(type_) or int(type_[4:])
+    number = partial(_unsigned, bits, type_)
+    match type_:
+        case "address":
+            return lambda word: checksum(f"0x{number(word):040x}")
+        case "bool":
+            return lambda word: bool(number(word))
+    return number
 
 
-def _signed(number: int, bits: int) -> int:
-    value = number - 2**256 if number >> 255 else number
+def _unsigned(bits: int, type_: str, word: bytes) -> int:
+    number = int.from_bytes(word, "big")
+    if number >> bits:
+        raise MalformedDocument(f"a word does not hold a {type_}")
+    return number
+
+
+def _signed(bits: int, word: bytes) -> int:
+    value = int.from_bytes(word, "big", signed=True)
     if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
         raise MalformedDocument(f"a word does not hold an int{bits}")
     return value
 
 
-def _fit(number: int, bits: int, type_: str) -> None:
-    if number >> bits:
-        raise MalformedDocument(f"a word does not hold a {type_}")
+def _bytes(size: int, word: bytes) -> str:
+    if any(word[size:]):
+        raise MalformedDocument(f"a word does not hold a bytes{size}")
+    return "0x" + word[:size].hex()

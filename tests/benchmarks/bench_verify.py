@@ -1,14 +1,9 @@
-"""How fast the log and its verifier are, on synthetic data: `make bench` prints what it measures here.
-
-100,000 mint orders in 1,000 mints, each with all its records, against a node that answers at once; an inclusion proof
-from 10^6 records; appends with the tiles written.
-"""
+"""How fast the log and its verifier are, on synthetic data."""
 
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +15,8 @@ from issuer.audit.folder import LogFolder
 from issuer.audit.record import canonical
 from issuer.tlog import checkpoint, merkle
 from issuer.tlog.note import Signer, Verifier
+from tests.benchmarks import engines, figures
+from tests.benchmarks.figures import Line, Measurement, Value, milliseconds, rate
 
 ORDERS, BATCH = 100_000, 100
 TOKEN, FEED, MINTER, AUTHORITY, WALLET = ("0x" + digit * 40 for digit in "abcde")
@@ -27,24 +24,37 @@ BANK = "0x" + "1" * 40
 GENESIS = "0x" + "99" * 32
 AGE = 86_400
 LARGE = 1_000_000
+APPENDED = 10_000
 PROOFS = 100
 VALUE = 10_000  # units of every order: one fen
+
+TEXT = f"""
+The verifier checks {ORDERS:,} synthetic mint orders in {ORDERS // BATCH:,} mints, with all their records, against a
+node that answers at once. A log of {LARGE - APPENDED:,} records gets {APPENDED:,} more, entries, tiles and checkpoint
+written and synced; then {PROOFS} inclusion proofs are made from its files.
+"""
 
 TOPICS = {form.name: topic for topic, form in verify.FORMS.items()}
 
 
-def main() -> int:
+def run() -> dict[str, Value]:
     key = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
     signer = Signer(
         verifier=Verifier(name="example.com/log", public_key=key.public_key().public_bytes_raw()), sign=key.sign
     )
-    with tempfile.TemporaryDirectory() as folder:
-        bench_verifier(Path(folder), signer)
-        bench_log(Path(folder), signer)
-    return 0
+    with engines.folder() as path:
+        verified = bench_verifier(path, signer)
+        appended, proved = bench_log(path, signer)
+    return {
+        "verifier_mints_per_second": rate(ORDERS, verified),
+        "verifier_seconds": figures.seconds(verified),
+        "log_appends_per_second": rate(APPENDED, appended),
+        "log_inclusion_proof_ms": milliseconds(proved / PROOFS),
+    }
 
 
-def bench_verifier(path: Path, signer: Signer) -> None:
+def bench_verifier(path: Path, signer: Signer) -> float:
+    """Seconds that the verifier takes."""
     records = list(told())
     publish(path / "log", records, signer)
     node, source = SyntheticNode(), verify.Source(str(path / "log"))
@@ -58,22 +68,25 @@ def bench_verifier(path: Path, signer: Signer) -> None:
     seconds = measured(f"verify {ORDERS:,} mint orders in {ORDERS // BATCH:,} mints, {len(records):,} records", check)
     print(f"{'':8}   {ORDERS / seconds:,.0f} orders a second")
     shutil.rmtree(path / "log")
+    return seconds
 
 
-def bench_log(path: Path, signer: Signer) -> None:
+def bench_log(path: Path, signer: Signer) -> tuple[float, float]:
+    """Seconds that the appends take, and the proofs."""
     records = [canonical({"v": 1, "at": 1, "place": place}) for place in range(LARGE)]
-    folder = publish(path / "large", records[: LARGE - 10_000], signer)
+    folder = publish(path / "large", records[: LARGE - APPENDED], signer)
     note = checkpoint.sign(LARGE, merkle.root(records), signer)
     seconds = measured(
-        "append 10,000 records, tiles and checkpoint written",
+        f"append {APPENDED:,} records, tiles and checkpoint written",
         lambda: folder.extend(note, lambda start, end: records[start:end]),
     )
-    print(f"{'':8}   {10_000 / seconds:,.0f} records a second")
+    print(f"{'':8}   {APPENDED / seconds:,.0f} records a second")
     places = [LARGE // PROOFS * at for at in range(PROOFS)]
-    measured(
+    proved = measured(
         f"{PROOFS} inclusion proofs from {LARGE:,} records",
         lambda: [folder.log.inclusion(place, LARGE) for place in places],
     )
+    return seconds, proved
 
 
 def measured(what: str, act: Callable[[], object]) -> float:
@@ -241,5 +254,17 @@ def _asked_for(log: dict[str, Any], wanted: dict[str, Any]) -> bool:
     )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+MEASUREMENT = Measurement(
+    name="verifier",
+    title="The log and its verifier",
+    text=TEXT,
+    lines=(
+        Line(
+            name="verifier_mints_per_second", what="the stranger's verifier", unit="orders/s", at_least=Decimal(5_000)
+        ),
+        Line(name="verifier_seconds", what=f"the same, {ORDERS:,} orders", unit="s", at_most=Decimal(20)),
+        Line(name="log_appends_per_second", what="appends to the log folder", unit="records/s"),
+        Line(name="log_inclusion_proof_ms", what=f"a proof from {LARGE:,} records", unit="ms", at_most=Decimal(5)),
+    ),
+    run=run,
+)

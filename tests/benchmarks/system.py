@@ -25,11 +25,12 @@ from issuer.messages.abi import checksum
 from issuer.messages.contracts import TOKEN
 from issuer.mockbank.auditor import Auditor
 from issuer.mockbank.bank import Bank
+from issuer.mockbank.home import AttestorKey
 from issuer.operations import customers, mints
 from issuer.operations.requests import Request, carry_out
 from issuer.settings import Settings
-from issuer.store.states import WalletState
-from issuer.store.tables import account, mint_order, wallet
+from issuer.store.states import ReportState, WalletState
+from issuer.store.tables import account, mint_order, report, wallet
 from issuer.store.unit import Unit
 from tests.anvil import ROOT, free_port
 from tests.benchmarks import engines
@@ -39,6 +40,8 @@ CUSTOMERS, WALLETS = 20, 1_000  # all wallets belong to the customers in turn
 MONEY = 10**6 * 10**2  # fen of each customer
 VALUE = 10**6  # units of every order
 GAS_LIMIT = 60_000_000  # of a block: that of Ethereum's main network at the end of 2025
+
+_RUNS = "the service runs"  # what the daemon says when it is open
 
 BIN = Path(sys.executable).parent
 _VERIFIED_AT_ONCE = 200
@@ -66,9 +69,42 @@ class System:
         self._processes.append(process)
         return process
 
-    def start_bank(self) -> None:
-        self.start("mockbank", "run")
-        self.start("mockbank", "auditor", "run")
+    def start_daemon(self) -> "subprocess.Popen[bytes]":
+        """Run the issuer's daemon; returns once it says that it runs."""
+        said = self.path / "issuer-run.out"
+        before = said.read_text().count(_RUNS) if said.exists() else 0
+        daemon = self.start("issuer", "run")
+        self.until(lambda: said.read_text().count(_RUNS) > before, pause=0.005)
+        return daemon
+
+    def stop(self, process: "subprocess.Popen[bytes]") -> None:
+        self._processes.remove(process)
+        process.terminate()
+        process.wait()
+
+    def fill(self, *, processes: bool = True) -> None:
+        """Have every customer's money and a first report taken.
+
+        Bank and auditor run on from here; without processes, all three take their steps in this one, by hand.
+        """
+        for number in range(CUSTOMERS):
+            self.bank.wire(_account(number), _name(number), MONEY)
+        if processes:
+            self.start("mockbank", "run")
+            self.start("mockbank", "auditor", "run")
+            daemon = self.start_daemon()
+            self.until(self._is_filled)
+            self.stop(daemon)
+        else:
+            self.until(lambda: self.step() == self.step_bank() == 0 and self._is_filled())
+
+    def step(self) -> int:
+        """One step of the issuer in this process."""
+        return self.issuer.service.step()
+
+    def step_bank(self) -> int:
+        """One pass of bank and auditor in this process."""
+        return self.bank.step() + self.auditor.step()
 
     def close(self) -> None:
         for process in reversed(self._processes):
@@ -78,12 +114,15 @@ class System:
         self.bank.close()
         self.auditor.close()
 
-    # -- people
+    @property
+    def bank_key(self) -> AttestorKey:
+        return self.bank.home.unlock(PASSPHRASE)
 
-    def pay_in(self) -> None:
-        """A wire of every customer."""
-        for number in range(CUSTOMERS):
-            self.bank.wire(_account(number), _name(number), MONEY)
+    @property
+    def auditor_key(self) -> AttestorKey:
+        return self.auditor.home.unlock(PASSPHRASE)
+
+    # -- people
 
     def accept(self, number: int) -> int:
         """Ask for one mint as a program does, committed when this returns; the order's id."""
@@ -109,11 +148,11 @@ class System:
         with self.issuer.store.read() as connection:
             return connection.scalar(select(func.count()).where(mint_order.c.state == state)) or 0
 
-    def has_money(self) -> bool:
-        """Whether every customer's money is in the books."""
+    def _is_filled(self) -> bool:
+        paid_in = select(func.count()).where(account.c.name.startswith("customer:"), account.c.balance > 0)
+        reported = select(func.count()).where(report.c.state == ReportState.FINAL)
         with self.issuer.store.read() as connection:
-            found = select(func.count()).where(account.c.name.startswith("customer:"), account.c.balance > 0)
-            return connection.scalar(found) == CUSTOMERS
+            return connection.scalar(paid_in) == CUSTOMERS and bool(connection.scalar(reported))
 
     def until(self, reached: Callable[[], bool], *, patience: int = 180, pause: float = 0.05) -> None:
         """Wait until something is so. Raises AssertionError if it is not in time, or a program has ended."""
@@ -123,10 +162,6 @@ class System:
                 assert process.poll() is None, f"a program has ended; see {self.path}"
             assert time.monotonic() < ends, f"not reached in {patience} seconds; see {self.path}"
             time.sleep(pause)
-
-    def step(self) -> None:
-        """One step of the issuer in this process."""
-        self.issuer.service.step()
 
 
 def address(number: int) -> str:
@@ -156,6 +191,7 @@ def running(engine: str, *, block_time: int = 1) -> Iterator[System]:
             issuer_home=path / "home",
             bank_folder=path / "folder",
             rpc_url=chain.url,
+            rpc_url_2=None,
             issuer_operator="bench",
             database_url=url,
         )
