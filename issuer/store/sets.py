@@ -102,8 +102,10 @@ def _values(column: Column[Any]) -> ColumnElement[Any]:
 @cache
 def _prepared(table: Table, names: tuple[str, ...]) -> str:
     """Takes a row's values in the order of the names."""
-    given = insert_into(table).values({name: bindparam(name) for name in names})
-    return str(given.compile(dialect=sqlite.dialect()))
+    # SQLAlchemy would write the columns in the table's order.
+    quote = sqlite.dialect().identifier_preparer.quote
+    columns, places = (", ".join(part) for part in (map(quote, names), "?" * len(names)))
+    return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({places})"  # noqa: S608 - names of our own tables
 
 
 @cache
