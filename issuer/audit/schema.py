@@ -199,6 +199,11 @@ ACTIONS: Mapping[str, Action] = {
         "something stops minting or payouts", "lock:NUMBER", {"scope": "word", "code": "word", "reason": "text"}
     ),
     "lock.cleared": Action("a person has lifted that", "lock:NUMBER", {"scope": "word", "code": "word"}),
+    "request.accepted": Action(
+        "somebody asked for something under this key, and it was done: the records before this one say what",
+        "request:KEY",
+        {"operation": "word"},
+    ),
     "request.refused": Action(
         "somebody asked for what is refused", "request:KEY", {"operation": "word", "code": "word"}
     ),

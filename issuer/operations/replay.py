@@ -33,6 +33,7 @@ from issuer.operations import (
     mints,
     powers,
     redemptions,
+    requests,
     reserve,
     wallets,
 )
@@ -506,6 +507,11 @@ def _accept(unit: Unit, _policy: Policy, recall: Recall) -> None:
         powers.take_up(unit, act_id=row.act_id, case=case)
 
 
+def _bind_key(unit: Unit, _policy: Policy, recall: Recall) -> None:
+    operation = (recall.head.after or {})["operation"]
+    requests.bind(unit, key=_name(recall.head), operation=operation, body_hash=requests.LOST, answer={})
+
+
 def _use_power(unit: Unit, _policy: Policy, recall: Recall) -> None:
     kind = recall.head.action.removeprefix("power.")
     powers.order(unit, kind, _payload(recall.head), case=_name(recall.head))
@@ -603,6 +609,7 @@ _ACTS: dict[str, Act] = {
     "lock.engaged": _lock,
     "lock.cleared": _unlock,
     "personal.erased": _erase,
+    "request.accepted": _bind_key,
     **dict.fromkeys(
         (
             "request.refused",

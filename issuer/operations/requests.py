@@ -20,6 +20,9 @@ from issuer.store.tables import request
 from issuer.store.unit import Store, Unit
 
 _KNOWN = select(request).where(request.c.key == bindparam("key"))
+LOST = ""
+"""Stands for the hash of a body that was lost with a database."""
+
 _CATCH_UP = "Run `issuer run`; `issuer status` says what it waits for. Then ask again."
 
 
@@ -70,17 +73,15 @@ def _once(store: Store, asked: Request, act: Callable[[Unit], dict[str, Any]]) -
         if recovery.behind(unit.connection):
             raise Locked("the database was restored and does not know yet what was decided after its backup", _CATCH_UP)
         answer = act(unit)
-        unit.connection.execute(
-            insert(request).values(
-                caller=asked.caller,
-                key=asked.key,
-                operation=asked.operation,
-                body_hash=asked.body_hash,
-                answer=answer,
-                at=unit.now,
-            )
-        )
+        bind(unit, key=asked.key, operation=asked.operation, body_hash=asked.body_hash, answer=answer)
         return Answer(body=answer, replayed=False)
+
+
+def bind(unit: Unit, *, key: str, operation: str, body_hash: str, answer: dict[str, Any]) -> None:
+    """Bind a key for ever, also in the log: a restored database must not carry its request out a second time."""
+    values = {"key": key, "caller": unit.actor, "operation": operation, "body_hash": body_hash}
+    unit.connection.execute(insert(request).values(**values, answer=answer, at=unit.now))
+    audit.append(unit, "request.accepted", f"request:{key}", after={"operation": operation})
 
 
 def _replay_after_race(store: Store, asked: Request) -> Answer:
@@ -94,6 +95,11 @@ def _known(connection: Connection, asked: Request) -> Answer | None:
     row = connection.execute(_KNOWN, {"key": asked.key}).one_or_none()
     if row is None:
         return None
+    if (row.caller, row.operation, row.body_hash) == (asked.caller, asked.operation, LOST):
+        raise Conflict(
+            f"the key {asked.key!r} was used before the database was restored; what it did stands, its answer is lost",
+            "Look at what exists with the matching list command; use a new key only for a new request.",
+        )
     if (row.caller, row.operation, row.body_hash) != (asked.caller, asked.operation, asked.body_hash):
         raise Conflict(
             f"the key {asked.key!r} is bound to another request ({row.operation} by {row.caller})",

@@ -493,6 +493,22 @@ def test_a_database_in_use_is_not_replaced(world: World, shell: Any) -> None:
         assert shell("restore", str(backup), status=1)["error"]["code"] == "refused"
 
 
+def test_a_key_stays_bound_though_the_database_has_lost_its_request(world: World, shell: Any) -> None:
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    asked = ("customer", "add", "Platform A", "--jurisdiction", "HK", "--account", A_BANK, "--key", "k-1")
+    first = shell(*asked)
+    world.turn()
+    lose_and_restore(world, backup, shell)
+    world.turn()
+    shell("recovery", "enter", "Platform A", A_BANK)
+    catch_up(world)
+    assert [row["id"] for row in shell("customer", "list")] == [first["id"]]
+    refused = shell(*asked, status=1)["error"]
+    assert (refused["code"], "its answer is lost" in refused["what"]) == ("conflict", True)
+    assert len(shell("customer", "list")) == 1
+
+
 # -- PostgreSQL, whose own means copy it
 
 
