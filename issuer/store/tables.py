@@ -251,6 +251,8 @@ deposit = Table(
     Column("reason", Text),
     Column("at", BigInteger, nullable=False),
 )
+# SQLite uses a partial index only for the very condition that it was made with: these tell what waits in any state.
+Index("deposit_state_idx", deposit.c.state, deposit.c.id)
 
 batch = Table(
     "batch",
@@ -264,6 +266,7 @@ batch = Table(
     Column("not_before", BigInteger, nullable=False),  # a refused mint is not tried again before this time
     Column("at", BigInteger, nullable=False),
 )
+Index("batch_state_idx", batch.c.state, batch.c.id)
 
 mint_order = Table(
     "mint_order",
@@ -284,12 +287,7 @@ mint_order = Table(
     Column("at", BigInteger, nullable=False),
     UniqueConstraint("batch_id", "position"),
 )
-Index(
-    "mint_order_moving_idx",
-    mint_order.c.state,
-    mint_order.c.id,
-    **only_where("state IN ('requested', 'approved', 'reserved')"),
-)
+Index("mint_order_state_idx", mint_order.c.state, mint_order.c.id)
 
 redemption = Table(
     "redemption",
@@ -309,6 +307,7 @@ redemption = Table(
     Column("payee_by", Text),  # who gave the payee; another person approves
     Column("at", BigInteger, nullable=False),
 )
+Index("redemption_state_idx", redemption.c.state, redemption.c.id)
 
 payout = Table(
     "payout",
@@ -328,6 +327,7 @@ payout = Table(
     Column("reason", Text),
     Column("at", BigInteger, nullable=False),
 )
+Index("payout_cause_idx", payout.c.subject, payout.c.kind)
 # One live payout for one cause: the second instruction is refused by the database itself.
 Index(
     "payout_live_key",

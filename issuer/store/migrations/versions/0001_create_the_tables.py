@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("first", name=op.f("batch_first_key")),
         sa.UniqueConstraint("reference", name=op.f("batch_reference_key")),
     )
+    op.create_index("batch_state_idx", "batch", ["state", "id"], unique=False)
     op.create_table(
         "checkpoint",
         sa.Column("size", sa.BigInteger(), nullable=False),
@@ -166,6 +167,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("payout_pk")),
         sa.UniqueConstraint("message_id", name=op.f("payout_message_id_key")),
     )
+    op.create_index("payout_cause_idx", "payout", ["subject", "kind"], unique=False)
     op.create_index(
         "payout_live_key",
         "payout",
@@ -288,6 +290,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("fact_id", name=op.f("deposit_fact_id_key")),
         sa.UniqueConstraint("reference", name=op.f("deposit_reference_key")),
     )
+    op.create_index("deposit_state_idx", "deposit", ["state", "id"], unique=False)
     op.create_table(
         "intent",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -347,6 +350,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["customer_id"], ["customer.id"], name=op.f("redemption_customer_id_fk")),
         sa.PrimaryKeyConstraint("id", name=op.f("redemption_pk")),
     )
+    op.create_index("redemption_state_idx", "redemption", ["state", "id"], unique=False)
     op.create_table(
         "statement",
         sa.Column("account", sa.Text(), nullable=False),
@@ -411,14 +415,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("batch_id", "position", name=op.f("mint_order_batch_id_position_key")),
         sa.UniqueConstraint("commitment", name=op.f("mint_order_commitment_key")),
     )
-    op.create_index(
-        "mint_order_moving_idx",
-        "mint_order",
-        ["state", "id"],
-        unique=False,
-        sqlite_where=sa.text("state IN ('requested', 'approved', 'reserved')"),
-        postgresql_where=sa.text("state IN ('requested', 'approved', 'reserved')"),
-    )
+    op.create_index("mint_order_state_idx", "mint_order", ["state", "id"], unique=False)
     op.create_table(
         "transaction",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
