@@ -1,6 +1,6 @@
 """Every measurement, in the order in which it is made and shown."""
 
-from tests.benchmarks import audit, bench_verify, growth, latency, ledger, machine, orders, recovery, requests, watcher
+from tests.benchmarks import audit, growth, latency, ledger, log, machine, orders, recovery, requests, verifier, watcher
 
 MEASUREMENTS = tuple(
     module.MEASUREMENT
@@ -14,6 +14,7 @@ MEASUREMENTS = tuple(
         latency,
         growth,
         recovery,
-        bench_verify,
+        verifier,
+        log,
     )
 )
