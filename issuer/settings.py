@@ -177,6 +177,17 @@ def remembered() -> str:
     return "\n".join(["# Settings of this home; the environment and .env come before them.", *lines, ""])
 
 
+def set_outside(name: str) -> bool:
+    """Whether the environment or `.env` sets a variable, so that a home's own setting has no effect."""
+    return bool(_given(name))
+
+
+def with_setting(text: str, name: str, value: str) -> str:
+    """A home's `issuer.env` in which one setting is another."""
+    lines = [line for line in text.splitlines() if line.partition("=")[0] != name]
+    return "\n".join([*lines, f"{name}={_quoted(value)}", ""])
+
+
 def passphrase(settings: Settings) -> str | None:
     """The passphrase of the home's keys, if it is set or lies in a file. Raises Misconfigured."""
     if settings.issuer_passphrase is not None:

@@ -27,6 +27,8 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "step": ("daemon", "Run one step of the service."),
         "backup": ("backup", "Copy the database, while the service may run."),
         "restore": ("backup", "Put a copy in its place, in recovery."),
+        "move": ("move", "Move the database to PostgreSQL."),
+        "upgrade": ("move", "Bring the database to this version."),
     },
     "Customers": {
         "customer": ("customer", "Who may have tokens issued and redeemed."),

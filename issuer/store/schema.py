@@ -21,15 +21,24 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+def version(connection: Connection) -> str | None:
+    """The version that the database has; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def check(connection: Connection) -> None:
     """Raise Misconfigured unless the database has exactly this version's schema."""
-    found = MigrationContext.configure(connection).get_current_revision()
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
-    if found != wanted:
-        raise Misconfigured(
-            f"the database has schema {found or 'none'}, this program needs {wanted}",
-            "Run `issuer init` for a new home, or the version of the program that made this database.",
-        )
+    scripts = ScriptDirectory.from_config(_config())
+    found, wanted = version(connection), scripts.get_current_head()
+    if found == wanted:
+        return
+    known = {script.revision for script in scripts.walk_revisions()}
+    remedy = (
+        "End every process of this home, then run `issuer upgrade`."
+        if found is None or found in known
+        else "Run the version of the program that made this database."
+    )
+    raise Misconfigured(f"the database has schema {found or 'none'}, this program needs {wanted}", remedy)
 
 
 def _config() -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from issuer.errors import Misconfigured
 from issuer.store import tables
@@ -41,5 +41,13 @@ def test_the_schema_is_exactly_the_tables(store: Store) -> None:
 
 def test_a_database_of_another_version_is_refused(tmp_path: Path, clock: ManualClock) -> None:
     store = Store(f"sqlite:///{tmp_path}/empty.db", clock)
-    with pytest.raises(Misconfigured, match="schema none"):
+    with pytest.raises(Misconfigured, match="schema none") as refused:
         store.check()
+    assert "issuer upgrade" in refused.value.do
+    store.migrate()
+    with store.unit("come from the future") as unit:
+        unit.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Misconfigured, match="schema 9999") as refused:
+        store.check()
+    assert "the version of the program" in refused.value.do
+    store.close()

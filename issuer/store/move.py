@@ -1,0 +1,53 @@
+"""Moving house: every row of one database into another, empty one, whatever engine either runs on."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from sqlalchemy import Connection, Table, exists, func, insert, select
+
+from issuer.errors import Refused
+from issuer.store.tables import metadata
+from issuer.store.unit import Store, Unit
+
+_PAGE = 5000
+
+
+def copy(source: Store, target: Store) -> dict[str, int]:
+    """Copy all rows while nobody else writes; how many of each table. All of it is there afterwards, or nothing.
+
+    Raises Misconfigured if the source has another version's schema, Refused if the target holds anything.
+    """
+    source.check()
+    target.migrate()
+    with source.unit("hold still") as old, target.unit("move in") as new:
+        _require_empty(new.connection)
+        counts = {table.name: _copy(old.connection, new.connection, table) for table in metadata.sorted_tables}
+        continue_numbers(new, metadata.sorted_tables)
+    return counts
+
+
+def continue_numbers(unit: Unit, tables: Sequence[Table]) -> None:
+    """Have PostgreSQL number new rows after those that were given their numbers; SQLite does by itself."""
+    if unit.connection.dialect.name != "postgresql":
+        return
+    for table in tables:
+        column = table.autoincrement_column
+        if column is not None:
+            last = select(func.coalesce(func.max(column), 0) + 1).scalar_subquery()
+            name = func.pg_get_serial_sequence(table.name, column.name)
+            unit.connection.execute(select(func.setval(name, last, False)))
+
+
+def _require_empty(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        if connection.scalar(select(exists().select_from(table))):
+            raise Refused(f"the new database has rows already, in {table.name}", "Give the address of an empty one.")
+
+
+def _copy(source: Connection, target: Connection, table: Table) -> int:
+    rows = source.execution_options(yield_per=_PAGE).execute(select(table)).mappings()
+    found, count = iter(rows), 0
+    while page := [dict(row) for row in islice(found, _PAGE)]:
+        target.execute(insert(table), page)
+        count += len(page)
+    return count
