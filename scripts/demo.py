@@ -213,7 +213,7 @@ def _refusal(node: HttpNode, caller: str, target: str, data: str) -> str:
         rpc.read(node, target, data, sender=caller)
     except NodeError as error:
         name, arguments = contracts.decode_error(error.data or "0x")
-        return f"{name}({', '.join(f'{key} {value}' for key, value in arguments.items())})"
+        return contracts.explain(name, arguments.values())
     raise Refused("the contract allowed what it must refuse", "Do not use these contracts.")
 
 

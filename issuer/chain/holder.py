@@ -12,6 +12,13 @@ from issuer.messages.contracts import TOKEN
 
 MAX_FEE = 500 * 10**9  # wei per gas
 
+_REMEDIES = {
+    "ERC20InsufficientBalance": "The wallet holds less than that.",
+    "FractionOfFen": "Redeem whole fen, with two decimals, or the wallet's whole balance.",
+    "AccountFrozen": "A frozen account neither sends, receives nor redeems: `issuer act list` names the case.",
+    "AccountNotVerified": "Only customers' registered wallets hold tokens: `issuer wallet list`.",
+}
+
 
 def transfer(
     node: Node, signer: Signer, deployment: Deployment, *, to: str, value: int, memo: str | None = None
@@ -39,9 +46,9 @@ def _send(node: Node, signer: Signer, deployment: Deployment, data: str) -> str:
     (result,) = rpc.simulate(node, [call], head.number)
     if not result.succeeded:
         error, arguments = contracts.decode_error(result.data)
+        do = _REMEDIES.get(error, "`issuer status` shows what is stopped, `issuer wallet list` who is verified.")
         raise Refused(
-            f"the contract refuses: {error}({', '.join(map(str, arguments.values()))})",
-            "Nothing was sent. `issuer status` shows what is stopped, `issuer wallet list` who is verified.",
+            f"the contract refuses: {contracts.explain(error, arguments.values())}", f"Nothing was sent. {do}"
         )
     offered = fees.suggest(node, MAX_FEE)
     signed = signer.sign_transaction(

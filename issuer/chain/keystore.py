@@ -146,7 +146,10 @@ class Keystore:
 
 
 def _missing(name: str) -> NotFound:
-    return NotFound(f"there is no key {name} in this home", "Run `issuer init`, or list the wallets.")
+    if name == "log" or name in set(Job):
+        return NotFound(f"there is no key {name} in this home", "Run `issuer init`, or restore it from a backup.")
+    do = f"See `issuer wallet list`; make one with `issuer wallet new {name}`, or give an address."
+    return NotFound(f"there is no local wallet {name}", do)
 
 
 def _wrong_passphrase(name: str) -> Misconfigured:

@@ -42,7 +42,9 @@ def given(row: Mapping[str, Any], *, key: str, replayed: bool, as_json: bool) ->
     if as_json:
         echo_json(present(row) | {"request": {"key": key, "replayed": replayed}})
         return
-    record(row, as_json=False)
+    record({name: value for name, value in row.items() if name != "done_when"}, as_json=False)
+    if "done_when" in row:
+        click.echo(f"Ordered, not done yet: it is done when {row['done_when']}.")
     if replayed:
         click.echo(f"This is the first answer to key {key}, given again: nothing was done now.")
     else:

@@ -107,6 +107,18 @@ def journal(connection: Connection, *, subject: str | None = None, limit: int = 
     return [Line(**dict(zip(names, row, strict=True))) for row in reversed(connection.execute(statement).all())]
 
 
+def moves(connection: Connection, name: str, book: str = chart.BOOK) -> list[tuple[str, int]]:
+    """What was ever posted to an account, oldest first: the subject, and the units on the account's normal side."""
+    statement = (
+        select(entry.c.subject, posting.c.amount)
+        .join(posting, posting.c.entry_id == entry.c.id)
+        .join(account, account.c.id == posting.c.account_id)
+        .where(account.c.book == book, account.c.name == name)
+        .order_by(entry.c.id, posting.c.position)
+    )
+    return [(subject, chart.normal(name) * amount) for subject, amount in connection.execute(statement)]
+
+
 def verify(connection: Connection, book: str = chart.BOOK) -> None:
     """Add everything up again. Raises BrokenInvariant at the first entry or account that does not agree."""
     sums = select(posting.c.entry_id).group_by(posting.c.entry_id).having(func.sum(posting.c.amount) != 0).limit(1)

@@ -74,12 +74,24 @@ def reject(unit: Unit, *, order_id: int) -> dict[str, Any]:
     return _decide(unit, row, OrderState.REJECTED, "mint.rejected")
 
 
+_TOO_LATE = {
+    OrderState.RESERVED: "Its money is bound to it: redeem the tokens once they are minted.",
+    OrderState.BATCHED: "Its money is bound to it: redeem the tokens once they are minted.",
+    OrderState.FINAL: "The tokens are there: redeem them.",
+    OrderState.REJECTED: "Nothing is left to cancel.",
+    OrderState.CANCELLED: "Nothing is left to cancel.",
+    OrderState.FAILED: "Nothing is left to cancel: its money goes back to the customer.",
+    OrderState.REFUNDED: "Nothing is left to cancel: its money is the customer's again.",
+}
+"""What to do about an order that can be cancelled no more, by its state."""
+
+
 def cancel(unit: Unit, *, order_id: int) -> dict[str, Any]:
     """Withdraw an order that holds no money yet. Raises NotFound or Refused."""
     turn.wait(unit)
     row = get(unit.connection, order_id)
     if row["state"] not in (OrderState.REQUESTED, OrderState.APPROVED):
-        raise Refused(f"order {order_id} is {row['state']}", "Redeem the tokens once they are minted.")
+        raise Refused(f"order {order_id} is {row['state']}", _TOO_LATE[row["state"]])
     return _decide(unit, row, OrderState.CANCELLED, "mint.cancelled")
 
 

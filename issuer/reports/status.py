@@ -155,7 +155,7 @@ def acts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
     return [
         Wait(
             what=f"{row['function']} on {row['contract']}",
-            why=f"its delay, until {utc(row['ready_at'])}",
+            why=f"its delay, until {utc(row['ready_at'])}" if row["case"] else "somebody else, who has proposed it",
             since=row["at"],
             do=f"To prevent it: issuer act cancel {row['act_id']} --case ...",
         )

@@ -1,6 +1,7 @@
 """Trace: everything that the log, the books and the doors know of one order or redemption, in the order it happened.
 
-The trail of a mint order leads over its batches and the report that covered it; that of a redemption is its own.
+The trail of a mint order begins with the deposits that its money came from, first in, first out, and leads over its
+batches, with their payments at the bank, and the report that covered it; that of a redemption is its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Row, func, select
 from issuer.audit import trail
 from issuer.audit.trail import Entry
 from issuer.errors import InvalidInput, NotFound
-from issuer.ledger import journal
+from issuer.ledger import chart, journal
 from issuer.money import format_units
 from issuer.store.tables import attempt, audit_record, batch, document, intent, mint_order, redemption, transaction
 
@@ -49,7 +50,9 @@ def subjects(connection: Connection, name: str) -> list[str]:
         return _of_order(connection, order)
     if burned is not None:
         return [f"redemption:{burned.id}"]
-    raise NotFound(f"there is no {kind or 'order or redemption'} {number}", "See `issuer mint list`.")
+    lists = {"order": "`issuer mint list`", "redemption": "`issuer redemption list`"}
+    see = lists.get(kind, " and ".join(lists.values()))
+    raise NotFound(f"there is no {kind or 'order or redemption'} {number}", f"See {see}.")
 
 
 def trace(connection: Connection, found: Sequence[str]) -> list[Event]:
@@ -63,6 +66,35 @@ def trace(connection: Connection, found: Sequence[str]) -> list[Event]:
     return sorted(events, key=lambda event: event.at)
 
 
+def sources(moves: Iterable[tuple[str, int]], order: str) -> list[str]:
+    """The subjects that an order's money came from, given all moves of its customer's account, oldest first.
+
+    First in, first out; but what goes back to where it came from is that deposit's own money.
+    """
+    held: list[tuple[str, int]] = []
+    for subject, units in moves:
+        if units > 0:
+            held.append((subject, units))
+            continue
+        taken, held = _spend(held, -units, first=subject)
+        if subject == order:
+            return list(dict.fromkeys(taken))
+    return []
+
+
+def _spend(held: Sequence[tuple[str, int]], units: int, *, first: str) -> tuple[list[str], list[tuple[str, int]]]:
+    """Whose money is used for a sum, and what is left."""
+    taken, left = [], dict(enumerate(held))
+    for place in sorted(left, key=lambda place: held[place][0] != first):
+        subject, there = held[place]
+        used = min(there, units)
+        if used:
+            taken.append(subject)
+            units -= used
+            left[place] = (subject, there - used)
+    return taken, [item for item in left.values() if item[1]]
+
+
 def _order(connection: Connection, number: int) -> Row[Any] | None:
     return connection.execute(select(mint_order).where(mint_order.c.id == number)).one_or_none()
 
@@ -74,7 +106,9 @@ def _redemption(connection: Connection, number: int) -> Row[Any] | None:
 def _of_order(connection: Connection, order: Row[Any]) -> list[str]:
     reference = connection.scalar(select(batch.c.reference).where(batch.c.id == order.batch_id))
     batches = [] if reference is None else [f"batch:{found}" for found in _formerly(connection, reference)]
-    return [f"order:{order.commitment}", *batches, *_covering(connection, batches)]
+    own = f"order:{order.commitment}"
+    money = sources(journal.moves(connection, chart.customer(order.customer_id)), own)
+    return [*money, own, *batches, *_covering(connection, batches)]
 
 
 def _formerly(connection: Connection, reference: str) -> list[str]:

@@ -483,6 +483,7 @@ def test_a_large_order_needs_another_operator(alice: str, shell: Shell) -> None:
     assert shell.error("mint", "reject", "1", "--operator", "bob") == (1, "refused")
     assert shell.answer("mint", "cancel", "1")["state"] == "cancelled"
     assert shell.error("mint", "cancel", "1") == (1, "refused")
+    assert "Nothing is left to cancel." in shell.run("mint", "cancel", "1")[2]
 
 
 def test_an_order_beyond_the_books_is_refused(alice: str, home: Path, store: Store, shell: Shell) -> None:
@@ -500,6 +501,8 @@ def test_an_order_to_another_customers_wallet_is_refused(alice: str, shell: Shel
 def test_powers_are_asked_for_under_a_case(alice: str, shell: Shell) -> None:
     frozen = shell.answer("freeze", "alice", "--case", "2026/1")
     assert (frozen["ordered"], frozen["accounts"], frozen["case"]) == ("freeze", [alice], "2026/1")
+    said = shell.run("freeze", "alice", "--case", "2026/1")[1]
+    assert "Ordered, not done yet: it is done when `issuer act list` shows it final." in said
     stopped = shell.answer("stop", "mint", "transfer", "--case", "2026/2")
     assert stopped["stops"] == ["transfer", "mint"]
     records = [row["record"] for row in shell.answer("audit", "show", "--limit", "4")]

@@ -23,6 +23,7 @@ from issuer.messages.abi import checksum
 from issuer.settings import Settings
 from issuer.store import tables
 from tests import anvil as chains
+from tests.shell import Shell
 from tests.world import A_BANK, B_BANK, PASSPHRASE, World
 
 BIN = Path(sys.executable).parent
@@ -46,28 +47,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world = World.create(folder, chain)
         yield world
         world.close()
-
-
-class Shell:
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        self._capsys.readouterr()
-        status = cli.run(arguments)
-        printed = self._capsys.readouterr()
-        return status, printed.out, printed.err
-
-    def answer(self, *arguments: str) -> Any:
-        status, out, err = self.run(*arguments, "--json")
-        assert status == 0, (out, err)
-        return json.loads(out)
-
-    def error(self, *arguments: str) -> tuple[str, str]:
-        status, out, _ = self.run(*arguments, "--json")
-        told = json.loads(out)
-        assert status == 1, told
-        return told["error"]["code"], told["error"]["what"]
 
 
 @pytest.fixture
@@ -223,6 +202,11 @@ def test_a_trace_shows_an_orders_whole_life(shell: Shell) -> None:
     for earlier, later in pairwise(_ORDER_LIFE):
         assert steps.index(earlier) < steps.index(later)
     assert {event["source"] for event in found} == {"log", "books", "bank", "chain"}
+    # The wire that it was paid with, and the file that ordered its batch's money to the reserve.
+    wired = next(event for event in found if event["what"] == "deposit.taken")
+    assert wired["details"]["after"]["amount"] == "1000.00"
+    ordered = [event["details"]["file"] for event in found if event["what"] == "document written"]
+    assert any("pain.001-MINT" in name for name in ordered)
     assert shell.answer("audit", "trace", "order:1") == found
 
 
@@ -245,14 +229,18 @@ def test_a_trace_shows_a_redemptions_whole_life(shell: Shell) -> None:
     assert steps[0] == "redemption.burned"
     assert steps[-1] == "payout.paid"
     assert shell.error("audit", "trace", "order:100000000")[0] == "not-found"
+    assert shell.run("audit", "trace", "redemption:5")[2].endswith("See `issuer redemption list`.\n")
 
 
 @pytest.mark.usefixtures("cycle")
 def test_what_holders_cannot_do_is_refused_by_the_contracts_own_error(shell: Shell) -> None:
     stranger = "0x52908400098527886E0F7030069857D2E4169EE7"
     assert shell.error("transfer", "a", stranger, "1.00")[1].startswith("the contract refuses: AccountNotVerified")
-    assert "ERC20InsufficientBalance" in shell.error("transfer", "a", "b", "1000000.00")[1]
-    assert "FractionOfFen" in shell.error("redeem", "a", "0.000001")[1]
+    _, _, err = shell.run("transfer", "a", "b", "1000000.00")
+    assert "balance 750.000000 CNH, needed 1000000.000000 CNH" in err
+    assert "FractionOfFen(value 0.000001 CNH)" in shell.error("redeem", "a", "0.000001")[1]
+    assert "two decimals" in shell.run("redeem", "a", "0.000001")[2]
+    assert "issuer wallet new nobody" in shell.run("transfer", "a", "nobody", "1.00")[2]
 
 
 def test_unfreezing_is_proposed_against_the_freeze_of_now(cycle: World, shell: Shell) -> None:

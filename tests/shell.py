@@ -1,0 +1,30 @@
+"""The command line in a test's own process, over the world that the environment names."""
+
+import json
+from typing import Any
+
+import pytest
+
+from issuer import cli
+
+
+class Shell:
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        self._capsys.readouterr()
+        status = cli.run(arguments)
+        printed = self._capsys.readouterr()
+        return status, printed.out, printed.err
+
+    def answer(self, *arguments: str) -> Any:
+        status, out, err = self.run(*arguments, "--json")
+        assert status == 0, (out, err)
+        return json.loads(out)
+
+    def error(self, *arguments: str) -> tuple[str, str]:
+        status, out, _ = self.run(*arguments, "--json")
+        told = json.loads(out)
+        assert status == 1, told
+        return told["error"]["code"], told["error"]["what"]
