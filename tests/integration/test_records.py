@@ -27,11 +27,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.close()
 
 
+_APPENDS = ("audit.append", "audit.append_all", "record.append")
+
+
 def appended() -> Iterator[ast.expr]:
     """The action of every call that appends a record, wherever the code has one."""
     for path in sorted((ROOT / "issuer").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("audit.append", "audit.append_all", "record.append"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in _APPENDS:
                 yield node.args[1]
 
 
