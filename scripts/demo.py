@@ -175,9 +175,9 @@ def close_the_day(stage: Stage) -> None:
     number = _ask_for_report()
     stage.until(lambda: _report(number) == "final", "a report after the payment is on chain: nothing is left unpaid")
     mockbank("statement")
-    stage.until(lambda: issuer("reconcile", shown=False), "the bank has written its statements")
-    issuer("reconcile")
-    stage.say("reconciled, exactly: chain = books, bank statements = books")
+    stage.until(_reconciled, "the bank has written its statements")
+    print(f"         {DIM}$ issuer reconcile{PLAIN}", flush=True)
+    stage.until(_reconciled, "reconciled, exactly: chain = books, bank statements = books")
     issuer("audit", "verify")
     stage.say("verified: the log is whole, signed, and extends what is anchored on chain")
 
@@ -244,6 +244,14 @@ def _ask_for_report() -> int:
         except Refused:
             time.sleep(0.5)
     raise Refused("no report can be asked for", f"See what is in {HOME}.")
+
+
+def _reconciled() -> bool:
+    """Whether the books are right. What has just come in, the daemon must take first."""
+    try:
+        return bool(issuer("reconcile", shown=False))
+    except Refused:
+        return False
 
 
 def _payout(kind: str) -> str | None:
