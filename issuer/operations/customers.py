@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from issuer import audit
 from issuer.audit import personal, trail
@@ -13,6 +13,7 @@ from issuer.operations.policy import Policy
 from issuer.store.tables import customer
 from issuer.store.unit import Unit
 
+_GET = select(customer).where(customer.c.id == bindparam("customer"))
 _ACCOUNT = re.compile(r"[0-9A-Z]{6,34}")
 
 
@@ -52,7 +53,7 @@ def add(unit: Unit, policy: Policy, *, name: str, jurisdiction: str, bank_accoun
 
 def get(connection: Connection, customer_id: int) -> dict[str, Any]:
     """One customer. Raises NotFound."""
-    row = connection.execute(select(customer).where(customer.c.id == customer_id)).one_or_none()
+    row = connection.execute(_GET, {"customer": customer_id}).one_or_none()
     if row is None:
         raise NotFound(f"there is no customer {customer_id}", "See `issuer customer list`.")
     return dict(row._mapping)

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Text, bindparam, cast, insert, literal, select
+from sqlalchemy import Connection, Row, RowMapping, Text, bindparam, cast, insert, literal, select
 
 from issuer import audit
 from issuer.audit.record import canonical
@@ -35,6 +35,21 @@ _READY = (
     .limit(bindparam("most"))
 )
 
+_INSERT = insert(mint_order).returning(mint_order.c.id)
+_VIEWS = (
+    select(
+        *mint_order.c,
+        batch.c.state.label("batch_state"),
+        batch.c.reference.label("batch_reference"),
+        (batch.c.first + mint_order.c.position).label("number"),
+        wallet.c.state.label("wallet_state"),
+    )
+    .join(wallet, wallet.c.address == mint_order.c.wallet)
+    .outerjoin(batch, batch.c.id == mint_order.c.batch_id)
+    .order_by(mint_order.c.id)
+)
+_VIEW = _VIEWS.where(mint_order.c.id == bindparam("order"))
+
 # -- asked for by people
 
 
@@ -47,8 +62,7 @@ def request(unit: Unit, policy: Policy, *, customer_id: int, wallet: str, value:
     state = OrderState.REQUESTED if value > policy.approval_threshold else OrderState.APPROVED
     row = {"customer_id": customer_id, "wallet": wallet, "value": value, "requested_by": unit.actor, "at": unit.now}
     commitment = _commit(unit, row)
-    statement = insert(mint_order).values(**row, commitment=commitment, state=state).returning(mint_order.c.id)
-    order_id = unit.connection.execute(statement).scalar_one()
+    order_id = unit.connection.execute(_INSERT, {**row, "commitment": commitment, "state": state}).scalar_one()
     after = {"customer": customer_id, "wallet": wallet, "value": format_units(value), "state": state}
     audit.append(unit, "mint.requested", f"order:{commitment}", after=after)
     return get(unit.connection, order_id)
@@ -128,14 +142,14 @@ def bind_money(unit: Unit, orders: Sequence[Row[Any]]) -> None:
 
 def get(connection: Connection, order_id: int) -> dict[str, Any]:
     """One order, with how far its batch is and what it waits for. Raises NotFound."""
-    found = _views(connection, mint_order.c.id == order_id)
-    if not found:
+    row = connection.execute(_VIEW, {"order": order_id}).mappings().one_or_none()
+    if row is None:
         raise NotFound(f"there is no mint order {order_id}", "See `issuer mint list`.")
-    return found[0]
+    return _shown(connection, row)
 
 
 def every(connection: Connection) -> list[dict[str, Any]]:
-    return _views(connection, mint_order.c.id > 0)
+    return [_shown(connection, row) for row in connection.execute(_VIEWS).mappings().all()]
 
 
 # -- within
@@ -163,22 +177,8 @@ def _reservation(row: Row[Any]) -> journal.Entry:
     return journal.transfer("reserved", subject, debit=owner, credit=chart.IN_FLIGHT, units=row.value)
 
 
-def _views(connection: Connection, condition: ColumnElement[bool]) -> list[dict[str, Any]]:
-    statement = (
-        select(
-            *mint_order.c,
-            batch.c.state.label("batch_state"),
-            batch.c.reference.label("batch_reference"),
-            (batch.c.first + mint_order.c.position).label("number"),
-            wallet.c.state.label("wallet_state"),
-        )
-        .join(wallet, wallet.c.address == mint_order.c.wallet)
-        .outerjoin(batch, batch.c.id == mint_order.c.batch_id)
-        .where(condition)
-        .order_by(mint_order.c.id)
-    )
-    rows = connection.execute(statement).mappings().all()
-    return [{**row, "waits_for": _waits_for(connection, row)} for row in rows]
+def _shown(connection: Connection, row: RowMapping) -> dict[str, Any]:
+    return {**row, "waits_for": _waits_for(connection, row)}
 
 
 _BATCH_WAITS = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from issuer import audit
 from issuer.clock import utc
@@ -15,6 +15,8 @@ from issuer.store.facts import Fact
 from issuer.store.states import Door, WalletState
 from issuer.store.tables import wallet
 from issuer.store.unit import Unit
+
+_FIND = select(wallet).where(wallet.c.address == bindparam("wallet"))
 
 
 def challenge(unit: Unit, policy: Policy, *, customer_id: int, address: str, standing: bool) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def owner(connection: Connection, address: str) -> int | None:
 
 
 def _find(connection: Connection, address: str) -> dict[str, Any] | None:
-    row = connection.execute(select(wallet).where(wallet.c.address == address)).mappings().one_or_none()
+    row = connection.execute(_FIND, {"wallet": address}).mappings().one_or_none()
     return None if row is None else dict(row)
 
 

@@ -67,14 +67,18 @@ def add(unit: Unit, table: Table, changes: Mapping[Any, int], **values: Any) -> 
         unit.connection.execute(hold, {"keys": keys})
         unit.connection.execute(change, {"keys": keys, "changes": told, **values})
     else:
-        rows = [{"at": key, "change": change, **values} for key, change in zip(keys, told, strict=True)]
-        unit.connection.execute(_added(table), rows)
+        statement, order = _added(table, tuple(values))
+        given = {"at": keys, "change": told, **{name: repeat(value) for name, value in values.items()}}
+        unit.connection.exec_driver_sql(statement, list(zip(*(given[name] for name in order), strict=False)))
 
 
 def among(connection: Connection, column: Column[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """The condition that a column's value is one of these."""
     found = list(values)
-    return column == any_(literal(found, ARRAY(column.type))) if _is_postgresql(connection) else column.in_(found)
+    if _is_postgresql(connection):
+        return column == any_(literal(found, ARRAY(column.type)))
+    each = func.json_each(literal(json.dumps(found))).table_valued("value")
+    return column.in_(select(each.c.value))
 
 
 def _is_postgresql(connection: Connection) -> bool:
@@ -109,10 +113,13 @@ def _prepared(table: Table, names: tuple[str, ...]) -> str:
 
 
 @cache
-def _added(table: Table) -> Update:
-    """Takes a row's key as ``at``, its change, and the columns to set by their names."""
+def _added(table: Table, names: tuple[str, ...]) -> tuple[str, list[str]]:
+    """What adds ``change`` to the row ``at`` and sets these columns, and the order in which it takes all of them."""
     (key,) = table.primary_key.columns
-    return update(table).where(key == bindparam("at")).values(balance=table.c.balance + bindparam("change"))
+    values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in names}
+    change = update(table).where(key == bindparam("at"))
+    compiled = change.values(balance=table.c.balance + bindparam("change"), **values).compile(dialect=sqlite.dialect())
+    return str(compiled), list(compiled.positiontup or ())
 
 
 @cache

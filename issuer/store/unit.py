@@ -122,8 +122,8 @@ def _engine(url: str) -> Engine:
 
 
 def _note_write(connection: Connection, _cursor: Any, text_: str, _values: Any, context: Any, _many: bool) -> None:
-    # An insert of many rows is given to the driver as text.
-    if text_.startswith("INSERT") or (context is not None and (context.isupdate or context.isdelete)):
+    # What is written for many rows is given to the driver as text.
+    if text_.startswith(("INSERT", "UPDATE")) or (context is not None and (context.isupdate or context.isdelete)):
         connection.info[_WROTE] = True
 
 
