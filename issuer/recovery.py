@@ -99,18 +99,23 @@ class Recovery:
         silent: list[Unreachable] = []
         done = restoration.take_back(self.store, self.folder)
         self.lost.begin()
-        done += sum(_attempt(act, silent) for act in (self.inbox.collect, self.watcher.collect, self.replay.run))
+        done += sum(_attempt(act, silent) for act in (self.inbox.collect, self.watcher.collect))
+        if self._has_whole_log():
+            done += self._catch_up(silent)
+        done += self._end_or_wait(silent)
+        if silent:
+            raise silent[0]
+        return done
+
+    def _catch_up(self, silent: list[Unreachable]) -> int:
+        done = self.replay.run()
         if self.replay.obstacle() is None:
             done += intake.take(self.store, self.policy)
             acts = (self.lost.collect, self.outcomes.tell, self.outbox.adopt, self._fence)
             done += sum(_attempt(act, silent) for act in acts)
             done += intake.take(self.store, self.policy)
         done += self.integrator.run()
-        done += _attempt(self.sender.send, silent)
-        done += self._end_or_wait(silent)
-        if silent:
-            raise silent[0]
-        return done
+        return done + _attempt(self.sender.send, silent)
 
     def _ahead(self, connection: Connection) -> str | None:
         if restoration.is_ahead(connection, self.folder):
@@ -120,6 +125,11 @@ class Recovery:
         if _anchored(connection) > _size(connection):
             return "the chain anchors a longer log than this database has"
         return None
+
+    def _has_whole_log(self) -> bool:
+        """Whether no place that this database would give next was given before, as far as the chain tells."""
+        with self.store.read() as connection:
+            return _anchored(connection) <= _size(connection)
 
     def _fence(self) -> int:
         return self.lost.fence(self.sender.in_flight)

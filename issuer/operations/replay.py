@@ -435,12 +435,12 @@ def _refuse(unit: Unit, kind: str, subject: str, told: dict[str, Any]) -> None:
 
 
 def _fail(unit: Unit, _policy: Policy, recall: Recall) -> None:
-    """A transaction that the database has lost came to nothing; one that it knows is looked up on the chain."""
+    """A transaction came to nothing, finally; the log knows it whether or not the database knows the transaction."""
     told = recall.head.after or {}
     intent_id = _waiting_intent(unit, told["kind"], recall.head.subject)
     live = (tables.transaction.c.intent_id == intent_id, tables.transaction.c.state == TransactionState.SIGNED)
-    if unit.connection.execute(select(tables.transaction.c.id).where(*live)).first() is not None:
-        raise Unmatched("its transaction is not final yet")
+    ended = {"state": TransactionState.FINAL, "outcome": told["outcome"]}
+    unit.connection.execute(update(tables.transaction).where(*live).values(ended))
     intents.move(unit, intent_id, IntentState.OPEN, IntentState.BOUND)
     # The lock that a foreign nonce sets has a record of its own.
     payload = {"intent_id": intent_id, "subject": recall.head.subject, **told}

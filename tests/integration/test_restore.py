@@ -463,6 +463,28 @@ def test_the_log_folder_must_continue_the_backup(world: World, shell: Any) -> No
     assert rows(world, tables.unapplied) == []
 
 
+def test_a_log_folder_that_was_lost_too_must_be_put_back(world: World, shell: Any) -> None:
+    """The chain anchors more records than both have: nothing is signed in their place."""
+    waiting_wire(world)
+    backup, log = world.path / "backup.db", world.path / "issuer" / "log"
+    shell("backup", str(backup))
+    old, whole = world.path / "old-log", world.path / "whole-log"
+    shutil.copytree(log, old)
+    world.until(lambda: is_minted(world))
+    log.rename(whole)
+    old.rename(log)
+    lose_and_restore(world, backup, shell)
+    published = (log / "checkpoint").read_bytes()
+    for _ in range(2):
+        world.turn()
+    assert "the log folder to have the" in waits(world)
+    assert (log / "checkpoint").read_bytes() == published
+    shutil.rmtree(log)
+    whole.rename(log)
+    catch_up(world)
+    check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+
 def test_every_action_of_the_log_can_be_applied_again() -> None:
     """Or is recorded only beside another one, in the same unit of work."""
     beside = {"mint.failed", "report.attested"}

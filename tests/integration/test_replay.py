@@ -1,0 +1,239 @@
+"""From any earlier copy of the database, the log and the world lead back to the same state, whatever had happened.
+
+The database is copied after every act. From each copy the records written since are applied again, with the facts of
+bank and chain told in another order than they came in: all tables must be as they were.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from issuer.ledger import journal
+from issuer.messages.contracts import TOKEN
+from issuer.money import fen_to_units
+from issuer.operations import batches, deposits, intake, locks, mints, powers, redemptions, replay, reserve
+from issuer.operations.replay import Replay
+from issuer.store import facts, tables
+from issuer.store.facts import News
+from issuer.store.states import PayoutKind
+from issuer.store.unit import Store
+from tests.clock import ManualClock
+from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
+
+FEN = 50_000_00
+UNITS = fen_to_units(FEN)
+NAMES = {"customer:1": ("Alice Limited", ALICE_BANK), "customer:2": ("Bob", BOB_BANK)}
+
+OURS = frozenset(("refused", "sent", "stuck", "halted", "low-gas"))
+"""Facts that only the sender knew: nobody tells them again."""
+
+
+@dataclass
+class Copied(Desk):
+    """A desk whose database is copied after everything that happens."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    path: Path = Path()
+    copies: list[Path] = field(default_factory=list)
+
+    def act(self, function: Any, *arguments: Any, actor: str = "operator:ann", **named: Any) -> Any:
+        self.clock.advance(1)
+        found = super().act(function, *arguments, actor=actor, **named)
+        self.copy()
+        return found
+
+    def tell(self, *arguments: Any, **named: Any) -> None:
+        self.clock.advance(1)
+        super().tell(*arguments, **named)
+        self.copy()
+
+    def copy(self) -> None:
+        copy = self.path / f"copy-{len(self.copies)}.db"
+        with closing(sqlite3.connect(self.path / "issuer.db")) as live, closing(sqlite3.connect(copy)) as target:
+            live.backup(target)
+        self.copies.append(copy)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Copied]:
+    clock = ManualClock()
+    store = Store(f"sqlite:///{tmp_path}/issuer.db", clock)
+    store.migrate()
+    yield Copied(store, clock=clock, path=tmp_path)
+    store.close()
+
+
+def the_main_job(desk: Copied) -> None:
+    """A large order of one customer and a standing one of another; a redemption that comes back and is paid again."""
+    alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    desk.customer("Bob", BOB_BANK, BOB, standing=True)
+    large = POLICY.approval_threshold + UNITS
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=large, actor="operator:ann")
+    desk.act(mints.approve, order_id=1, actor="operator:ben")
+    desk.wire(BOB_BANK, "Bob", FEN)
+    desk.wire(ALICE_BANK, "Alice Limited", large // 10_000)
+    desk.wire("999000000009", "Mallory", 100_00)
+    desk.act(deposits.return_to_senders, POLICY)
+    back = desk.payouts(PayoutKind.RETURN)[-1]
+    desk.status(back)
+    desk.book(back)
+    desk.status(desk.to_funded())
+    desk.attest(reserve_units=large + UNITS, credited=large + UNITS)
+    desk.mint()
+    told = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": redemptions.DEFAULT_INSTRUCTION}
+    desk.chain("redeemed", **told)
+    desk.act(redemptions.instruct, POLICY)
+    first = desk.payouts(PayoutKind.REDEEM)[-1]
+    desk.book(first)
+    debit = {"end_to_end_id": first.message_id, "reversal": True}
+    desk.entry("credit", first.debtor_account, first.amount_fen, **debit)
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    desk.book(desk.payouts(PayoutKind.REDEEM)[-1])
+
+
+def trouble(desk: Copied) -> None:
+    """A frozen recipient, a refused payment, a recalled wire, locks, a refund, powers, a cancelled order."""
+    alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    bob = desk.customer("Bob", BOB_BANK, BOB)
+    for customer_id, account, name, address in [
+        (alice, ALICE_BANK, "Alice Limited", ALICE),
+        (bob, BOB_BANK, "Bob", BOB),
+    ]:
+        desk.wire(account, name, FEN)
+        desk.act(mints.request, POLICY, customer_id=customer_id, wallet=address, value=UNITS)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=7 * UNITS)
+    desk.act(mints.cancel, order_id=3)
+    desk.to_funded()
+    desk.attest(reserve_units=2 * UNITS, credited=2 * UNITS)
+    refuse(desk, "ReportTooOld", [])
+    desk.clock.advance(60)
+    desk.act(batches.send)
+    refuse(desk, "AccountFrozen", [BOB])
+    desk.act(batches.send)
+    desk.mint()
+    number = desk.attest(reserve_units=UNITS, credited=UNITS)
+    with desk.store.read() as connection:
+        as_of = reserve.get(connection, number)["as_of"]
+    desk.chain("reported", number=number, reserve=UNITS, credited=UNITS, paid=0, as_of=as_of)
+    desk.act(batches.unfund, POLICY)
+    unfunding = desk.payouts(PayoutKind.UNFUND)[-1]
+    desk.status(unfunding, code="AM04")
+    desk.act(locks.clear, lock_id=1)
+    desk.act(batches.unfund, POLICY)
+    desk.book(desk.payouts(PayoutKind.UNFUND)[-1])
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    recalled = {"counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited", "reversal": True}
+    desk.entry("debit", COLLECTION, FEN, **recalled)
+    desk.act(deposits.refund, POLICY, deposit_id=2)
+    desk.book(desk.payouts(PayoutKind.REFUND)[-1])
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.entry("debit", COLLECTION, 1_00)
+    desk.act(powers.freeze, accounts=[BOB], case="C-1")
+    act = TOKEN.call("unfreeze", BOB, 1)
+    desk.act(powers.propose, contract="token", act=act, case="C-2")
+
+
+def refuse(desk: Copied, error: str, arguments: list[Any]) -> None:
+    payload = desk.intents("mint")[-1]
+    told = {"intent_id": desk.last_intent("mint"), "kind": "mint", "subject": f"batch:{payload['reference']}"}
+    desk.void_intents("mint")
+    desk.chain("refused", **told, error=error, arguments=arguments)
+
+
+@pytest.mark.parametrize("scenario", [the_main_job, trouble])
+def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
+    scenario(desk)
+    wanted = state(desk.store)
+    for number, copy in [*enumerate(desk.copies)][::3]:
+        store = Store(f"sqlite:///{copy}", desk.clock)
+        try:
+            catch_up(desk, store)
+            assert state(store) == wanted, f"from copy {number} of {len(desk.copies)}"
+        finally:
+            store.close()
+
+
+def catch_up(desk: Copied, store: Store) -> None:
+    lose(desk, store)
+    again = Replay(store, POLICY)
+    again.run()
+    while (obstacle := again.obstacle()) is not None:
+        assert obstacle.lost.record.action in replay.LOST_DETAILS, obstacle
+        name, account = NAMES[obstacle.lost.record.subject]
+        again.enter(name=name, account=account, actor="operator:cho")
+        again.run()
+    intake.take(store, POLICY)
+
+
+def lose(desk: Copied, store: Store) -> None:
+    """Give a copy the records written since as the log has them, and tell it the facts again: the chain's first."""
+    with desk.store.read() as connection:
+        records = connection.execute(select(tables.audit_record).order_by(tables.audit_record.c.id)).all()
+        told = connection.execute(select(tables.fact).order_by(tables.fact.c.door.desc(), tables.fact.c.id)).all()
+        cursor = connection.execute(select(tables.cursor)).mappings().one()
+    with store.unit("lose") as unit:
+        known = unit.connection.scalar(select(func.max(tables.audit_record.c.id))) or 0
+        for row in records[known:]:
+            values = {"id": row.id, "body": row.body, "subject": row.subject, "place": row.id}
+            unit.connection.execute(insert(tables.audit_record).values(**values))
+            unit.connection.execute(insert(tables.unapplied).values(place=row.id))
+        for row in told:
+            if row.kind not in OURS:
+                facts.bring(unit, row.door, [News(key=row.key, kind=row.kind, payload=row.payload)])
+        unit.connection.execute(update(tables.cursor).values(**cursor))
+
+
+_COMPARED = (
+    "customer",
+    "wallet",
+    "deposit",
+    "mint_order",
+    "batch",
+    "payout",
+    "redemption",
+    "report",
+    "proposal",
+    "lock",
+)
+
+_DRAWN = frozenset(("challenge", "expires", "fact_id", "not_before"))
+"""Columns of what is asked for anew, counted anew, or a pause of seconds."""
+
+
+def state(store: Store) -> dict[str, Any]:
+    """All tables that decisions rest on, without what was drawn or counted anew."""
+    with store.read() as connection:
+        journal.verify(connection)
+        found: dict[str, Any] = {}
+        for name in _COMPARED:
+            columns = [column for column in tables.metadata.tables[name].columns if column.name not in _DRAWN]
+            found[name] = sorted(connection.execute(select(*columns)).all(), key=repr)
+        found["balances"] = journal.balances(connection)
+        entries = connection.execute(select(tables.entry.c.description, tables.entry.c.subject)).all()
+        found["entry"] = sorted(entries)
+    return found
+
+
+def test_what_the_log_says_otherwise_is_not_applied(desk: Copied) -> None:
+    """A record that no operation would write from the same cause is not taken for done: a person must look."""
+    the_main_job(desk)
+    store = Store(f"sqlite:///{desk.copies[len(desk.copies) // 2]}", desk.clock)
+    lose(desk, store)
+    about = select(tables.audit_record).where(tables.audit_record.c.subject == f"redemption:{UNITS}")
+    with store.unit("change the record") as unit:
+        row = unit.connection.execute(about.order_by(tables.audit_record.c.id).limit(1)).one()
+        changed = update(tables.audit_record).where(tables.audit_record.c.id == row.id)
+        unit.connection.execute(changed.values(body=row.body.replace(b'"50000.', b'"60000.')))
+    again = Replay(store, POLICY)
+    again.run()
+    obstacle = again.obstacle()
+    assert obstacle is not None
+    assert (obstacle.lost.place, obstacle.lost.record.action) == (row.place, "redemption.burned")
+    store.close()
