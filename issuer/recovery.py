@@ -40,6 +40,10 @@ from issuer.store import recovery
 from issuer.store.states import Door, FactState, IntentState, PayoutState
 from issuer.store.tables import fact, intent, log_tree, statement
 from issuer.store.unit import Store, Unit
+from issuer.tlog.log import CHECKPOINT
+
+_SIZE = select(log_tree.c.size)
+_NEW_REPORTS = select(fact.c.payload).where(fact.c.kind == "reported", fact.c.state == FactState.NEW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +83,15 @@ class Recovery:
 
     def is_on(self) -> bool:
         """Whether nothing may leave now; turns recovery on if the log folder or the chain is ahead of the database."""
+        # The folder is read first: another process may publish what this view of the database does not have yet.
+        note = self.folder.log.note(CHECKPOINT)
         with self.store.read() as connection:
             if recovery.find(connection) is not None:
                 return True
-            cause = self._ahead(connection)
+            cause = self._ahead(connection, note)
+            if cause is None:
+                return False
             known_until = max((entry.record.at for entry in trail.latest(connection, 1)), default=0)
-        if cause is None:
-            return False
         with self.store.unit("begin recovery") as unit:
             begin(unit, cause, known_until)
         return True
@@ -117,8 +123,8 @@ class Recovery:
         done += self.integrator.run()
         return done + _attempt(self.sender.send, silent)
 
-    def _ahead(self, connection: Connection) -> str | None:
-        if restoration.is_ahead(connection, self.folder):
+    def _ahead(self, connection: Connection, note: str | None) -> str | None:
+        if restoration.is_ahead(connection, self.folder, note):
             return "the log folder has records that this database does not know"
         if recovery.behind(connection):
             return "records of the log wait to be applied again"
@@ -202,13 +208,12 @@ def _attempt(act: Callable[[], int], silent: list[Unreachable]) -> int:
 
 
 def _size(connection: Connection) -> int:
-    return connection.scalar(select(log_tree.c.size)) or 0
+    return connection.scalar(_SIZE) or 0
 
 
 def _anchored(connection: Connection) -> int:
     """The size of the log that the chain anchors, as far as facts that wait tell."""
-    new = select(fact.c.payload).where(fact.c.kind == "reported", fact.c.state == FactState.NEW)
-    return max((payload["log_size"] for payload in connection.scalars(new)), default=0)
+    return max((payload["log_size"] for payload in connection.scalars(_NEW_REPORTS)), default=0)
 
 
 def _stated(connection: Connection) -> dict[str, int]:

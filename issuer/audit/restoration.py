@@ -26,6 +26,9 @@ from issuer.tlog.tiles import WIDTH
 _CHUNK = 40 * WIDTH
 """Records taken back in one transaction."""
 
+_SIZE = select(log_tree.c.size)
+_LATEST_NOTE = select(checkpoint_table.c.note).join(log_tree, log_tree.c.size == checkpoint_table.c.size)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
@@ -36,11 +39,11 @@ class Lost:
     record: Record
 
 
-def is_ahead(connection: Connection, folder: LogFolder) -> bool:
-    """Whether the log folder has records that this database does not know."""
-    # The folder is read first: another process may publish what this one has not seen committed.
-    published = folder.log.checkpoint().size
-    return published > (connection.scalar(select(log_tree.c.size)) or 0)
+def is_ahead(connection: Connection, folder: LogFolder, note: str | None) -> bool:
+    """Whether the log folder, whose checkpoint was this note, has records that this database does not know."""
+    if note is None or note == connection.scalar(_LATEST_NOTE):
+        return False
+    return folder.log.signed(note).size > (connection.scalar(_SIZE) or 0)
 
 
 def take_back(store: Store, folder: LogFolder) -> int:

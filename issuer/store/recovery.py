@@ -14,6 +14,9 @@ from issuer.store.unit import Unit
 
 _NUMBERED = (audit_record, account, customer, lock, mint_order)
 
+_FIND = select(recovery)
+_BEHIND = select(func.count()).select_from(unapplied)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery:
@@ -34,7 +37,7 @@ def begin(unit: Unit, cause: str, known_until: int) -> bool:
 
 def find(connection: Connection) -> Recovery | None:
     """The recovery that is on, if one is."""
-    row = connection.execute(select(recovery)).mappings().one_or_none()
+    row = connection.execute(_FIND).mappings().one_or_none()
     return None if row is None else Recovery(**{name: row[name] for name in Recovery.__annotations__})
 
 
@@ -50,7 +53,7 @@ def end(unit: Unit) -> bool:
 
 def behind(connection: Connection) -> int:
     """How many records of the log have effects that this database does not have yet."""
-    return int(connection.execute(select(func.count()).select_from(unapplied)).scalar_one())
+    return int(connection.execute(_BEHIND).scalar_one())
 
 
 def continue_numbers(unit: Unit) -> None:
