@@ -1506,7 +1506,10 @@ class Verdict:
     lives: int = 0  # seconds that a report may be minted on
     oldest: int = 0  # seconds: the oldest report that a mint rested on
     uncovered: int = 0  # seconds without a fresh report since the first mint
+    token: str = ""
+    feed: str = ""
     quorum: str = ""
+    attestors: list[str] = field(default_factory=list)  # now
     changes: int = 0  # of the attestors and their quorum, since the deployment
     contracts: int = 0  # signatures that a contract's own word stands for (ERC-1271)
     statement: int = 0  # the first false one
@@ -1691,6 +1694,7 @@ def _tell(verdict: Verdict, story: Story, now: int) -> None:
     verdict.changes = sum(event.name in ("AttestorAdded", "AttestorRemoved", "QuorumSet") for event in later)
     feed = story.feeds[story.feed]
     verdict.quorum = f"{feed.quorum} of {len(feed.attestors)}"
+    verdict.token, verdict.feed, verdict.attestors = story.token, story.feed, sorted(feed.attestors)
 
 
 # -- receipts
@@ -2000,7 +2004,7 @@ def _lines(verdict: Verdict, source: Source, seconds: float) -> list[str]:
         *_figures(verdict),
         "",
         "It is so that",
-        *(f"{int(statement):4}  {statement.meaning}" for statement in Statement),
+        *(f"{int(statement):4}  {statement.meaning}{_first_time(statement, verdict)}" for statement in Statement),
         "",
         "It is not proven",
         *(f"   -  {what}" for what in unproven(verdict, source.remote)),
@@ -2009,17 +2013,22 @@ def _lines(verdict: Verdict, source: Source, seconds: float) -> list[str]:
     ]
 
 
+def _first_time(statement: Statement, verdict: Verdict) -> str:
+    return ": this is the first time" if statement is Statement.CONSISTENT and not verdict.seen else ""
+
+
 def _figures(verdict: Verdict) -> list[str]:
     owed = verdict.supply + verdict.redeemed - verdict.paid
     later = verdict.size - verdict.anchored
     return [
         f"log            {verdict.log}: {verdict.size:,} records, root {verdict.root}",
-        f"records        {verdict.size - verdict.others:,} held against the chain; {verdict.others:,} of customers, "
+        f"records        {verdict.size - verdict.others:,} are weighed here; {verdict.others:,} tell of customers, "
         f"locks and other matters; {verdict.erased:,} commitments to personal data erased",
         f"checkpoints    {verdict.checkpoints:,}, all signed by the log's key"
         + (f"; extends the {verdict.seen:,} records seen before" if verdict.seen else ""),
         f"anchored       {verdict.anchored:,} records by {verdict.anchors:,} reports; {later:,} signed, not anchored",
         f"chain          {verdict.chain_id}, blocks {verdict.first_block:,} to {verdict.block:,} {verdict.block_hash}",
+        f"token          {verdict.token}, reports by the feed {verdict.feed}",
         f"mints          {verdict.orders:,} orders in {verdict.mints:,} mints, {cnh(verdict.minted)} CNH",
         f"redemptions    {verdict.redemptions:,}, {cnh(verdict.redeemed)} CNH",
         f"supply         {cnh(verdict.supply)} CNH",
@@ -2030,8 +2039,8 @@ def _figures(verdict: Verdict) -> list[str]:
         f"block; mints may rest on it for {verdict.lives:,} s",
         f"freshness      the oldest report that a mint rested on was {verdict.oldest:,} s old; "
         f"{verdict.uncovered:,} s without a fresh one since the first mint",
-        f"attestors      quorum {verdict.quorum}; {verdict.changes:,} changes since the deployment; "
-        f"{verdict.contracts:,} signatures by contracts",
+        f"attestors      quorum {verdict.quorum}: {', '.join(verdict.attestors)}; {verdict.changes:,} changes since "
+        f"the deployment; {verdict.contracts:,} signatures by contracts",
         f"powers         {verdict.powers:,} uses since the deployment, {verdict.outside:,} of them outside the service",
         f"not recorded   {verdict.pending:,} events, too new to be",
     ]
