@@ -48,7 +48,8 @@ class Place:
     hash: str
     next_number: int  # of the next mint order
     redeemed: int  # units ever redeemed
-    head: int  # the newest block seen: shown only
+    head: int  # the newest block seen: it brings no facts
+    head_timestamp: int
 
 
 class Watcher:
@@ -100,9 +101,10 @@ class Watcher:
                 next_number=row.next_number,
                 redeemed=row.redeemed,
                 head=row.head,
+                head_timestamp=row.head_timestamp,
             )
         start = self._header(self._deployment.block)
-        place = Place(number=start.number, hash=start.hash, next_number=1, redeemed=0, head=0)
+        place = Place(number=start.number, hash=start.hash, next_number=1, redeemed=0, head=0, head_timestamp=0)
         with self._store.unit("begin reading") as unit:
             begun = insert_new(unit.connection, cursor).values(only=1, timestamp=start.timestamp, **vars(place))
             unit.connection.execute(begun)
@@ -200,7 +202,7 @@ class Watcher:
 
     def _show(self, head: Block) -> None:
         with self._store.unit("show the head") as unit:
-            unit.connection.execute(update(cursor).values(head=head.number))
+            unit.connection.execute(update(cursor).values(head=head.number, head_timestamp=head.timestamp))
 
 
 def _row(connection: Connection) -> Row[tuple[int, ...]] | None:
@@ -217,7 +219,14 @@ def _after(place: Place, news: Iterable[News], end: Block, head: Block) -> Place
         elif item.kind == "redeemed":
             _require(item.payload["id"] - item.payload["value"], redeemed, "redemption")
             redeemed = item.payload["id"]
-    return Place(number=end.number, hash=end.hash, next_number=next_number, redeemed=redeemed, head=head.number)
+    return Place(
+        number=end.number,
+        hash=end.hash,
+        next_number=next_number,
+        redeemed=redeemed,
+        head=head.number,
+        head_timestamp=head.timestamp,
+    )
 
 
 def _require(found: int, expected: int, what: str) -> None:

@@ -212,7 +212,8 @@ def _anchor(connection: Connection) -> Row[Any] | None:
 
 
 def _block_time(connection: Connection) -> int:
-    return connection.execute(select(cursor.c.timestamp)).scalar() or 0
+    """The newest block's: a report is as of no later moment, and holds what the bank has booked until it signs."""
+    return connection.execute(select(cursor.c.head_timestamp)).scalar() or 0
 
 
 def _last_number(connection: Connection) -> int:

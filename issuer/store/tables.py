@@ -457,7 +457,8 @@ cursor = Table(
     Column("timestamp", BigInteger, nullable=False),
     Column("next_number", BigInteger, nullable=False),  # what the next mint event must start with, or one was left out
     Column("redeemed", BigInteger, nullable=False),  # what the next redemption must add to, likewise
-    Column("head", BigInteger, nullable=False),  # the newest block seen: shown only
+    Column("head", BigInteger, nullable=False),  # the newest block seen: it brings no facts
+    Column("head_timestamp", BigInteger, nullable=False),  # no report is as of a later moment
     Column("unconfirmed", Text),  # what the second node has not said yet, if there is one: shown only
     Column("unconfirmed_since", BigInteger),
 )

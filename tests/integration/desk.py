@@ -53,7 +53,15 @@ class Desk:
             root = "0x" + "00" * 32
             unit.connection.execute(insert(checkpoint).values(size=1, root=root, note="note", at=START))
             unit.connection.execute(insert(log_tree).values(only=1, size=1, frontier=b"", published=1))
-            at = {"number": 1, "hash": "0x01", "timestamp": START, "next_number": 1, "redeemed": 0, "head": 1}
+            at = {
+                "number": 1,
+                "hash": "0x01",
+                "timestamp": START,
+                "next_number": 1,
+                "redeemed": 0,
+                "head": 1,
+                "head_timestamp": START,
+            }
             unit.connection.execute(insert(cursor).values(only=1, **at))
 
     # -- the world speaks
@@ -137,7 +145,7 @@ class Desk:
         self.pass_time()
         number = int(self.act(reserve.request)["number"])
         with self.store.read() as connection:
-            as_of = connection.execute(select(cursor.c.timestamp)).scalar_one()
+            as_of = connection.execute(select(cursor.c.head_timestamp)).scalar_one()
         for signer in (BANK, AUDITOR):
             self.sign(number, signer, reserve=reserve_units, credited=credited, paid=paid, asOf=as_of)
         self.act(batches.attest)
@@ -145,9 +153,10 @@ class Desk:
         return number
 
     def pass_time(self) -> None:
-        """The chain's final block is a later one."""
+        """The chain's final block is a later one, and so is its newest."""
         with self.store.unit("pass time") as unit:
-            unit.connection.execute(update(cursor).values(timestamp=cursor.c.timestamp + 60))
+            later = {"timestamp": cursor.c.timestamp + 60, "head_timestamp": cursor.c.head_timestamp + 60}
+            unit.connection.execute(update(cursor).values(**later))
 
     def mint(self, first: int = 1) -> None:
         """The last mint intent becomes a final event."""

@@ -143,7 +143,7 @@ class World:
             asked = connection.execute(
                 select(tables.report).where(tables.report.c.state == ReportState.REQUESTED)
             ).all()
-            time = connection.execute(select(tables.cursor.c.timestamp)).scalar_one()
+            time = connection.execute(select(tables.cursor.c.head_timestamp)).scalar_one()
         for row in asked:
             if row.number in self.signed:
                 continue

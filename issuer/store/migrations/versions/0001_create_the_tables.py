@@ -71,6 +71,7 @@ def upgrade() -> None:
         sa.Column("next_number", sa.BigInteger(), nullable=False),
         sa.Column("redeemed", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.BigInteger(), nullable=False),
+        sa.Column("head_timestamp", sa.BigInteger(), nullable=False),
         sa.Column("unconfirmed", sa.Text(), nullable=True),
         sa.Column("unconfirmed_since", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("only", name=op.f("cursor_pk")),
