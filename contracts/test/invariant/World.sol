@@ -40,6 +40,9 @@ contract World is Signing {
         Blunder
     }
 
+    /// @dev What everybody begins with.
+    uint256 private constant START = 10_000 * CNH;
+
     /// @dev What the bank really holds and did.
     uint256 public reserve;
     uint256 public credited;
@@ -71,6 +74,10 @@ contract World is Signing {
         for (uint256 i = 0; i < 3; ++i) {
             people[i] = vm.addr(keys[i]);
             verify(people[i]);
+            (reserve, credited) = (reserve + START, credited + START);
+            attest(reserve, credited, paid);
+            mintByKey(people[i], START);
+            (minted, numbers) = (minted + START, numbers + 1);
         }
     }
 
@@ -130,8 +137,9 @@ contract World is Signing {
         }
     }
 
-    /// @dev The minting key is in a thief's hands: any value, any recipient, any number.
+    /// @dev The minting key is in a thief's hands: any value, any recipient, any number, with the bank's latest report or without.
     function steal(uint256 to, uint256 value, uint256 number) external onlyFrom(address(0)) {
+        if (to % 4 != 0) attest(reserve, credited, paid);
         uint64 first = number % 8 == 0 ? uint64(number) : token.nextNumber();
         address recipient = to % 5 == 0 ? mallory : people[to % 3];
         value = bound(value, 1, 20_000 * CNH);
@@ -258,16 +266,23 @@ contract World is Signing {
 
     // Powers
 
-    /// @dev A case orders it; it needs a frozen account and nothing else.
+    /// @dev A case orders it; it needs a frozen account and nothing else. Some are frozen for the case alone.
     function seize(uint256 who, uint256 value) external onlyFrom(_suspect(who)) {
         address account = _suspect(who);
-        (uint256 balance, uint16 status,) = token.accountOf(account);
+        (uint256 balance, uint16 status, uint32 freezes) = token.accountOf(account);
         if (who % 2 != 0 || balance < FEN) return;
-        value = bound(value, 1, balance / FEN) * FEN;
+        bool wasFrozen = status & FROZEN != 0;
+        bool forTheCase = !wasFrozen && who % 4 == 0;
+        if (forTheCase) _freeze(account);
+        bool seized = _seize(account, balance, bound(value, 1, balance / FEN) * FEN);
+        require(seized == (wasFrozen || forTheCase), "a seizure did not end as the rules say");
+        if (forTheCase) slowly(token, abi.encodeCall(token.unfreeze, (account, freezes + 1)));
+    }
+
+    function _seize(address account, uint256 balance, uint256 value) private returns (bool proposed) {
         bytes memory act = abi.encodeCall(token.seize, (account, balance, value, ROOT));
-        bool proposed = _did(admin, address(token), abi.encodeCall(token.propose, (act)));
-        require(!proposed || status & FROZEN != 0, "seized what was not frozen");
-        if (!proposed) return;
+        proposed = _did(admin, address(token), abi.encodeCall(token.propose, (act)));
+        if (!proposed) return false;
         vm.warp(block.timestamp + DELAY);
         accept(token, act);
         frozenBalance[account] -= value;
@@ -311,8 +326,10 @@ contract World is Signing {
     }
 
     function freezeSomeone(uint256 who) external onlyFrom(address(0)) {
-        if (who % 4 != 0) return;
-        address account = people[who % 3];
+        if (who % 4 == 0) _freeze(people[who % 3]);
+    }
+
+    function _freeze(address account) private {
         frozenBalance[account] = token.balanceOf(account);
         freeze(account);
         ++successes[Action.Freeze];
@@ -326,7 +343,7 @@ contract World is Signing {
     }
 
     function stopSomething(uint256 what) external {
-        if (what % 8 != 0) return;
+        if (what % 5 != 0) return;
         stop(uint8(bound(what, 1, ALL_STOPS)));
         ++successes[Action.Stop];
     }

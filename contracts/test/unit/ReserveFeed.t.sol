@@ -280,6 +280,7 @@ contract ReserveFeedTest is Deployed {
         address old = vm.addr(attestorKeys[0]);
         slowly(feed, abi.encodeCall(feed.replaceAttestor, (3, old, vm.addr(WALLET_KEY))));
         vm.assertFalse(feed.isAttestor(old));
+        vm.assertTrue(feed.isAttestor(vm.addr(WALLET_KEY)));
         (bool marked,) = authority.hasRole(ATTESTOR, old);
         vm.assertFalse(marked);
         IReserveFeed.Report memory message = report(CNH, CNH, 0);
