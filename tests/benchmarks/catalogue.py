@@ -1,6 +1,19 @@
 """Every measurement, in the order in which it is made and shown."""
 
-from tests.benchmarks import audit, growth, latency, ledger, log, machine, orders, recovery, requests, verifier, watcher
+from tests.benchmarks import (
+    audit,
+    growth,
+    latency,
+    ledger,
+    log,
+    machine,
+    orders,
+    recovery,
+    requests,
+    restore,
+    verifier,
+    watcher,
+)
 
 MEASUREMENTS = tuple(
     module.MEASUREMENT
@@ -13,6 +26,7 @@ MEASUREMENTS = tuple(
         requests,
         latency,
         growth,
+        restore,
         recovery,
         verifier,
         log,

@@ -63,11 +63,14 @@ class System:
         """Run one of the programs until the system is closed."""
         with (self.path / f"{'-'.join(command)}.out").open("ab") as output:
             program, *arguments = command
-            process = subprocess.Popen(
-                [BIN / program, *arguments], stdout=output, stderr=output, env={**os.environ, **self.environment}
-            )
+            process = subprocess.Popen([BIN / program, *arguments], stdout=output, stderr=output, env=self._environment)
         self._processes.append(process)
         return process
+
+    def do(self, *command: str) -> None:
+        """Run one of the programs to its end. Raises CalledProcessError if it fails."""
+        program, *arguments = command
+        subprocess.run([BIN / program, *arguments], check=True, capture_output=True, env=self._environment)
 
     def start_daemon(self) -> "subprocess.Popen[bytes]":
         """Run the issuer's daemon; returns once it says that it runs."""
@@ -105,6 +108,10 @@ class System:
     def step_bank(self) -> int:
         """One pass of bank and auditor in this process."""
         return self.bank.step() + self.auditor.step()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environment}
 
     def close(self) -> None:
         for process in reversed(self._processes):
