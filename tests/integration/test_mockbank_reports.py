@@ -270,6 +270,27 @@ def test_the_auditor_knows_the_banks_signature(
     assert [issuer.refusal(number, AUDITOR).code for number in (1, 2)] == ["forged-report", "forged-report"]
 
 
+class Booking:
+    """The bank books on while the auditor reads."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+
+    def step(self) -> int:
+        self._bank.wire(CUSTOMER, "Platform A Limited", 1_00)
+        return self._bank.step()
+
+
+def test_a_notice_that_comes_while_the_auditor_reads_is_no_gap(
+    bank: Bank, auditor: Auditor, issuer: IssuerSide, clock: ManualClock
+) -> None:
+    issuer.request(1, 0, clock.now())
+    bank.step()
+    auditor.home = replace(auditor.home, folder=Crowded(issuer.path, Booking(bank)))
+    auditor.step()
+    assert issuer.report(1, AUDITOR).report == issuer.report(1).report
+
+
 def test_the_auditor_does_not_sign_over_a_gap(
     bank: Bank, auditor: Auditor, issuer: IssuerSide, clock: ManualClock
 ) -> None:
