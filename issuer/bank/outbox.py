@@ -10,13 +10,15 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from issuer.bank.folder import BankFolder
+from issuer.errors import BrokenInvariant
 from issuer.messages import folder as documents
 from issuer.messages import pain
 from issuer.store import intents
 from issuer.store.intents import Intent
 from issuer.store.states import Door, IntentState, PayoutKind
-from issuer.store.tables import document, intent, payout
+from issuer.store.tables import document, intent, payout, report
 from issuer.store.unit import Store, Unit
+from issuer.tlog import merkle
 
 Consistency = Callable[[int, int], list[bytes]]
 """The log's RFC 6962 consistency proof between two sizes."""
@@ -82,10 +84,13 @@ class Outbox:
         if item.kind == "payment":
             _keep(unit, item.id, _OUT[:1], *_payment(unit.connection, item.payload["payout_id"]))
         else:
-            _keep(unit, item.id, _OUT, *self._report_request(item.payload))
+            _keep(unit, item.id, _OUT, *self._report_request(unit.connection, item.payload))
 
-    def _report_request(self, asked: dict[str, Any]) -> tuple[str, bytes]:
+    def _report_request(self, connection: Connection, asked: dict[str, Any]) -> tuple[str, bytes]:
+        """Raises BrokenInvariant unless the log that it anchors extends the last one that was signed for."""
         proof = self._consistency(asked["from_size"], asked["log_size"]) if asked["from_size"] else []
+        if asked["from_size"]:
+            _require_extending(connection, asked["from_size"], asked["log_size"], proof)
         request = documents.ReportRequest(
             number=asked["number"],
             token=asked["token"],
@@ -113,6 +118,22 @@ class Outbox:
 def _keep(unit: Unit, intent_id: int, folders: Sequence[str], name: str, body: bytes) -> None:
     rows = [{"intent_id": intent_id, "folder": folder, "name": name, "body": body} for folder in folders]
     unit.connection.execute(insert(document), rows)
+
+
+def _require_extending(connection: Connection, old: int, new: int, proof: Sequence[bytes]) -> None:
+    try:
+        merkle.verify_consistency(old, _root(connection, old), new, _root(connection, new), proof)
+    except merkle.InvalidProof as error:
+        raise BrokenInvariant(
+            f"the log of {new} records does not extend the one of {old} records that was last signed for",
+            "Keep database and log folder as they are, and run `issuer audit verify`.",
+        ) from error
+
+
+def _root(connection: Connection, size: int) -> bytes:
+    """The root that a report is asked, or was signed, to anchor at a size of the log."""
+    found = connection.scalars(select(report.c.log_root).where(report.c.log_size == size).limit(1)).one()
+    return bytes.fromhex(str(found).removeprefix("0x"))
 
 
 def _payment(connection: Connection, payout_id: int) -> tuple[str, bytes]:
