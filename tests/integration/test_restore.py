@@ -136,17 +136,6 @@ def check(world: World, *, mints_: int, paid_fen: int, reserve: int) -> None:
     assert len(records) == len(set(records)), "a record was written twice"
 
 
-def test_a_backup_from_before_a_mint(world: World, shell: Any, tmp_path: Path) -> None:
-    waiting_wire(world)
-    shell("backup", str(tmp_path / "backup.db"))
-    world.until(lambda: is_minted(world))
-    lose_and_restore(world, tmp_path / "backup.db", shell)
-    assert world.orders() == [("approved", "1000.000000 CNH of customer 1's money")]
-    catch_up(world)
-    assert is_minted(world)
-    check(world, mints_=1, paid_fen=0, reserve=SUM)
-
-
 # -- a crash at any moment of a mint or a redemption
 
 
