@@ -15,10 +15,12 @@ _PAGE = 5000
 def copy(source: Store, target: Store) -> dict[str, int]:
     """Copy all rows while nobody else writes; how many of each table. All of it is there afterwards, or nothing.
 
-    Raises Misconfigured if the source has another version's schema, Refused if the target holds anything.
+    Raises Misconfigured if the source has another version's schema or the target is not fit, Refused if the target
+    holds anything.
     """
     source.check()
     target.migrate()
+    target.check()
     with source.unit("hold still") as old, target.unit("move in") as new:
         _require_empty(new.connection)
         counts = {table.name: _copy(old.connection, new.connection, table) for table in metadata.sorted_tables}

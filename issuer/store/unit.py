@@ -53,10 +53,10 @@ class Store:
         schema.migrate(self._engine)
 
     def check(self) -> None:
-        """Raise Misconfigured if the database has another version's schema, or forgets what it has acknowledged."""
+        """Raise Misconfigured if the database has another version's schema, or is not fit to keep what it is told."""
         with self.read() as connection:
             schema.check(connection)
-            _require_durable(connection)
+            _require_fit(connection)
 
     @contextmanager
     def unit(self, name: str, actor: str = SERVICE) -> Iterator[Unit]:
@@ -100,14 +100,22 @@ def _answering() -> Iterator[None]:
         raise Unreachable(f"the database does not answer: {reason}") from error
 
 
-def _require_durable(connection: Connection) -> None:
-    """Raise Misconfigured if a commit that PostgreSQL acknowledges may be lost."""
+def _require_fit(connection: Connection) -> None:
+    """Raise Misconfigured if PostgreSQL may lose a commit that it acknowledges, or does not know what a letter is."""
     if connection.dialect.name != "postgresql":
         return
-    for name, word in (("fsync", "off"), ("synchronous_commit", "off")):
-        if connection.scalar(text("SELECT current_setting(:name)"), {"name": name}) == word:
-            what = f"the database runs with {name} = {word}, and forgets acknowledged commits in a crash"
+    for name in ("fsync", "synchronous_commit"):
+        if _setting(connection, name) == "off":
+            what = f"the database runs with {name} = off, and forgets acknowledged commits in a crash"
             raise Misconfigured(what, f"Set {name} to on, for the server or for this role.")
+    encoding = _setting(connection, "server_encoding")
+    if encoding != "UTF8":
+        what = f"the database's encoding is {encoding}, not UTF8"
+        raise Misconfigured(what, "Make it with CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0.")
+
+
+def _setting(connection: Connection, name: str) -> str:
+    return str(connection.scalar(text("SELECT current_setting(:name)"), {"name": name}))
 
 
 def _engine(url: str) -> Engine:
@@ -130,8 +138,8 @@ def _note_write(connection: Connection, _cursor: Any, text_: str, _values: Any, 
 def _connect(url: str) -> psycopg.Connection[Any]:
     """A connection by libpq, which tries the servers that the URI names in turn (PostgreSQL manual, 32.1.1)."""
     url = url.replace("postgresql+psycopg:", "postgresql:", 1)
-    given = conninfo_to_dict(url)
-    made = psycopg.connect(make_conninfo(url, connect_timeout=given.get("connect_timeout", _CONNECT_TIMEOUT)))
+    wait = conninfo_to_dict(url).get("connect_timeout", _CONNECT_TIMEOUT)
+    made = psycopg.connect(make_conninfo(url, connect_timeout=wait, client_encoding="UTF8"))
     made.execute(sql.SQL("SET idle_in_transaction_session_timeout = {}").format(_IDLE_TIMEOUT))
     made.commit()
     return made

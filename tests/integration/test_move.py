@@ -85,3 +85,14 @@ def test_a_database_in_use_is_not_set_aside(old: Store) -> None:
     assert kept.name == "issuer.db.moved-1970-01-01T000000Z"
     with pytest.raises(Misconfigured):
         backup.require_idle("postgresql://somewhere/else")
+
+
+def test_a_database_that_knows_no_letters_is_refused(postgresql: str, clock: ManualClock) -> None:
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS letters")
+        connection.execute("CREATE DATABASE letters ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    store = Store(postgresql.replace("/postgres?", "/letters?"), clock)
+    store.migrate()
+    with pytest.raises(Misconfigured, match="SQL_ASCII, not UTF8"):
+        store.check()
+    store.close()
