@@ -28,7 +28,7 @@ def key() -> None:
 @key.command(name="list")
 @answers
 def list_(session: Session) -> None:
-    """List the keys: addresses, how many transactions each has signed, the process that sends with it, why it halted."""
+    """List the keys: addresses, how many transactions each has signed, who sends with it, and why one is halted."""
     issuer = session.issuer
     with issuer.store.read() as connection:
         known = {item.role: item for item in transactions.keys(connection)}
