@@ -126,7 +126,7 @@ class Settings(BaseSettings):
 
     issuer_home: Path
     rpc_url: NodeUrl = Field("http://127.0.0.1:8545", repr=False)
-    rpc_url_2: NodeUrl | None = Field(default=None, repr=False)  # another party's node, which must know the same final blocks
+    rpc_url_2: NodeUrl | None = Field(default=None, repr=False)  # another party, asked about final blocks
     finality: Finality = "finalized"  # or how many blocks must lie on a block
     database_url: DatabaseUrl = Field(
         default_factory=lambda known: f"sqlite:///{known['issuer_home']}/issuer.db", repr=False
