@@ -3,7 +3,7 @@
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tests.simulation.run import Report, run
@@ -48,14 +48,6 @@ class Campaign:
             for fault in faults
         ]
         return "\n".join([*lines, f"{'':{width}} {head}", *rows])
-
-
-def campaign(seeds: Sequence[int], *, steps: int = STEPS, processes: int | None = None) -> Campaign:
-    """Run seeds, each on its own; the order in which they end decides nothing."""
-    found = Campaign()
-    for report in reports(seeds, steps, processes or multiprocessing.cpu_count()):
-        found.add(report)
-    return found
 
 
 def reports(seeds: Iterable[int], steps: int, processes: int) -> Iterator[Report]:

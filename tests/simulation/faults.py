@@ -43,6 +43,8 @@ def break_finality(world: World) -> str | None:
     ancestor = world.chain.head.number - depth
     if world.number < 60 or ancestor < world.chain.base or world.records.final_block() <= ancestor:
         return None
+    if world.records.recovering():
+        return None
     world.watch.excuses.broken = True
     return _reorganise(world, depth, "broken finality")
 

@@ -201,7 +201,14 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
 def _block(block: Block, full: bool) -> dict[str, Any]:
     hashes = [item.transaction.hash for item in block.mined]
     bodies = [
-        {"hash": item.hash, "from": item.sender.lower(), "nonce": hex(item.nonce)}
+        {
+            "hash": item.hash,
+            "from": item.sender.lower(),
+            "nonce": hex(item.nonce),
+            "to": item.target.lower(),
+            "value": hex(item.value),
+            "input": item.data,
+        }
         for item in (mined.transaction for mined in block.mined)
     ]
     return {

@@ -161,6 +161,21 @@ def decide(world: World) -> str | None:
     return f"order {row[0]} is withdrawn"
 
 
+def hesitate(world: World) -> str | None:
+    """Somebody's order is written, and overtaken by others before it is committed."""
+    numbers = world.stage.numbers
+    if not world.customers:
+        return None
+    if numbers.taken is None:
+        world.hesitant = world.random.choice(world.customers)
+        numbers.take(world.records.next_record())
+        return f"record {numbers.taken} is written for {world.hesitant.name}, and not committed yet"
+    with numbers.late():
+        wallet = min(world.hesitant.wallets)
+        order = world.ask(mints.request, customer_id=world.hesitant.id, wallet=wallet, value=3_330_000)
+    return f"order {order['id']} is committed"
+
+
 def refund(world: World) -> str | None:
     row = any_of(world, world.records.rows("SELECT id FROM deposit WHERE state = 'credited'"))
     return None if row is None else _try(world, deposits.refund, deposit_id=row[0])
@@ -236,6 +251,33 @@ def resume_key(world: World) -> str | None:
     return f"the {row[0]} key signs again"
 
 
+def back_up(world: World) -> str:
+    world.stage.back_up(world.backup)
+    return f"the database of {world.time}"
+
+
+def restore(world: World) -> str | None:
+    """The database is lost, and the last backup is put in its place."""
+    if not world.backup.exists():
+        return None
+    world.meet("database lost")
+    world.restore()
+    return "the last backup"
+
+
+def enter_again(world: World) -> str | None:
+    """Give a restored database the name and account of a customer, which it lacks."""
+    if world.service.recovery is None or not world.records.behind():
+        return None
+    replay = world.service.recovery.replay
+    obstacle = replay.obstacle()
+    if obstacle is None or obstacle.lost.record.action != "customer.added":
+        return None
+    customer = next(item for item in world.customers if obstacle.lost.record.subject == f"customer:{item.id}")
+    replay.enter(name=customer.name, account=customer.account, actor="operator:ann")
+    return f"{customer.name} is entered again"
+
+
 def top_up(world: World) -> str | None:
     poor = [address for address in world.watch.keys if world.chain.account(address).balance < ETHER // 2]
     address = any_of(world, poor)
@@ -258,6 +300,11 @@ def post_report(world: World) -> str | None:
 def tidy(world: World) -> int:
     """Operators do all that only people can do; how much that was."""
     done = 0
+    if (told := enter_again(world)) is not None:
+        world.say(f"       {told}")
+        done += 1
+    if world.records.behind():
+        return done
     for act in (clear_lock, decide_well, resume_key, top_up):
         while (told := act(world)) is not None:
             world.say(f"       {told}")

@@ -32,6 +32,7 @@ _WAITING = """
         WHERE state <> 'paid' AND value / 10000 > ?
     UNION ALL SELECT 'payout ' || message_id || ' ' || state FROM payout WHERE state IN ('instructed', 'accepted')
     UNION ALL SELECT 'report ' || number || ' ' || state FROM report WHERE state IN ('requested', 'attested')
+    UNION ALL SELECT 'recovery, ' || cause || ': ' || waits FROM recovery
     UNION ALL SELECT 'act ' || act_id || ' ' || state FROM proposal WHERE state = 'accepting'
 """
 
@@ -40,14 +41,28 @@ class Records:
     """An SQLite database of the issuer, read beside it."""
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
+        self._path = path
+        self._opened = 0
+        self.open()
+
+    def open(self) -> None:
+        """Look at the database that is there now."""
+        self._database = sqlite3.connect(self._path, isolation_level=None)
+        self._opened += 1
 
     def close(self) -> None:
         self._database.close()
 
-    def version(self) -> int:
-        """Another number after each commit of somebody else."""
-        return self._number("PRAGMA data_version") or 0
+    def version(self) -> tuple[int, int | None]:
+        """Another one after each commit of somebody else."""
+        return self._opened, self._number("PRAGMA data_version")
+
+    def behind(self) -> bool:
+        """Whether what was decided before a restore is not all known again, so that nobody is served."""
+        return bool(self.rows("SELECT 1 FROM unapplied LIMIT 1"))
+
+    def recovering(self) -> bool:
+        return bool(self.rows("SELECT 1 FROM recovery"))
 
     def place_of_payment(self, message_id: str) -> int | None:
         """Where in the log the record lies that a payment waits for; None without a place."""
@@ -78,16 +93,16 @@ class Records:
         """
         return [row[0] for row in self.rows(query, hash_)]
 
+    def next_record(self) -> int:
+        """The number that the next audit record gets."""
+        return self._number("SELECT COALESCE(MAX(id), 0) + 1 FROM audit_record") or 0
+
     def sum_of_postings(self) -> int:
         return self._number("SELECT COALESCE(SUM(amount), 0) FROM posting") or 0
 
     def deposits(self) -> list[tuple[str, int]]:
         """The bank's reference and the amount of each deposit."""
         return self._database.execute("SELECT reference, amount_fen FROM deposit").fetchall()
-
-    def withheld(self, report: int) -> int:
-        """Units that a report was asked to leave out."""
-        return self._number("SELECT withheld FROM report WHERE number = ?", report) or 0
 
     def final_block(self) -> int:
         """The last block that the issuer has acted on."""

@@ -22,6 +22,7 @@ def settle(world: World) -> None:
             if not _waiting(world):
                 break
             world.advance(3600)  # what waits may wait for the clock
+            world.bank.statement()  # or, after a restore, for the end of the bank's day
     waiting = _waiting(world)
     require(not waiting, f"{len(waiting)} things wait for ever: {waiting[:10]}; locks: {world.records.locks()}")
     with world.stage.store.read() as connection:

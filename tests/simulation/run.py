@@ -16,6 +16,9 @@ WORK: dict[Event, float] = {
     people.transfer: 3,
     people.redeem: 6,
     people.decide: 2,
+    people.hesitate: 2,
+    people.back_up: 2,
+    people.enter_again: 3,
     people.refund: 1,
     people.release: 2,
     people.clear_lock: 7,
@@ -25,7 +28,7 @@ WORK: dict[Event, float] = {
     people.resume: 2,
     faults.mine: 30,
     faults.work: 26,
-    faults.draw_statements: 1,
+    faults.draw_statements: 3,
     faults.reopen_accounts: 2,
     faults.give_the_fee_back: 2,
     faults.send_again: 3,
@@ -56,6 +59,7 @@ TROUBLE: dict[Event, float] = {
     people.freeze: 1,
     people.stop: 0.5,
     people.post_report: 1,
+    people.restore: 0.4,
 }
 """What goes wrong; each run has none of it, some, or much."""
 

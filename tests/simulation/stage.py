@@ -13,23 +13,28 @@ from random import Random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account import Account
+from sqlalchemy import event
 
+from issuer import recovery as recovering
 from issuer.audit.folder import LogFolder
 from issuer.audit.integrator import Integrator
 from issuer.bank.inbox import Inbox
 from issuer.bank.outbox import Outbox
-from issuer.chain import network
+from issuer.chain import network, rpc
 from issuer.chain.compiler import CHECKOUT, compile_contracts
 from issuer.chain.deployer import Deployer, Parameters
 from issuer.chain.deployment import Deployment
 from issuer.chain.finality import Finality
 from issuer.chain.keystore import Job
+from issuer.chain.lost import LostTransactions
 from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Limits, Sender
 from issuer.chain.signer import LocalSigner
 from issuer.chain.watcher import Watcher
 from issuer.chain.wiring import Limit, Table
+from issuer.ledger import chart
 from issuer.messages import folder as documents
+from issuer.messages.contracts import TOKEN
 from issuer.messages.folder import AUDITOR_KEY, BANK_KEY, ISSUER_KEY, KEYS
 from issuer.mockbank import home
 from issuer.mockbank.auditor import Auditor
@@ -38,7 +43,11 @@ from issuer.mockbank.home import AttestorKey, Home
 from issuer.operations import binding, intake
 from issuer.operations.binding import Binding
 from issuer.operations.policy import Policy
+from issuer.recovery import Recovery
+from issuer.reports import reconciliation
+from issuer.reports.reconciliation import Line
 from issuer.service import Service
+from issuer.store import backup
 from issuer.store.unit import Store
 from issuer.tlog.note import Signer, Verifier
 from tests.anvil import ETHER
@@ -46,6 +55,7 @@ from tests.clock import START, ManualClock
 from tests.simulation.chain import FINALITY, Chain
 from tests.simulation.folder import BanksFolder, IssuersFolder, Post
 from tests.simulation.node import SimulatedNode
+from tests.simulation.numbers import Numbers
 
 CNH = 10**6
 COLLECTION, RESERVE = "012875000000001", "012875000000002"
@@ -102,6 +112,8 @@ class Stage:
         self.attestors = {name: _attestor(byte) for name, byte in (("bank", b"\xb1"), ("auditor", b"\xb2"))}
         url = f"sqlite:///{self.database}"
         self.store = Store(url, self.clock, random_bytes=lambda size: self.random.randbytes(size))
+        self.numbers = Numbers()
+        event.listen(self.store._engine, "before_cursor_execute", self.numbers.give, retval=True)
         self.deployment = self._deploy()
         self._make_homes()
         self._watch_deployment()
@@ -125,6 +137,7 @@ class Stage:
     def begin(self, random: Random) -> Post:
         """Take everything back to the start; the bank folder as it lies then."""
         self.random = random
+        self.numbers.taken = None
         self.store.close()
         shutil.rmtree(self.run, ignore_errors=True)
         shutil.copytree(self.path / "template", self.run)
@@ -155,15 +168,59 @@ class Stage:
 
     def open_service(self, node: SimulatedNode, folder: IssuersFolder, policy: Policy) -> Service:
         """The issuer, as after a start: nothing is remembered but what is stored."""
-        log = self.open_log()
-        watcher = Watcher(self.store, node, self.deployment, Finality(depth=None))
-        return Service(
-            store=self.store,
+        log, store = self.open_log(), self.store
+        integrator = Integrator(store, log, Signer(verifier=self.verifier, sign=self._log_key.sign))
+        inbox, outbox = Inbox(store, folder), Outbox(store, folder, log.log.consistency)
+        watcher = Watcher(store, node, self.deployment, Finality(depth=None))
+        outcomes, sender = Outcomes(store, node), self.open_sender(node)
+        recovery = Recovery(
+            store=store,
             policy=policy,
-            integrator=Integrator(self.store, log, Signer(verifier=self.verifier, sign=self._log_key.sign)),
-            sources=(Inbox(self.store, folder), watcher, Outcomes(self.store, node)),
-            senders=(Outbox(self.store, folder, log.log.consistency), self.open_sender(node)),
+            folder=log,
+            integrator=integrator,
+            inbox=inbox,
+            watcher=watcher,
+            outcomes=outcomes,
+            lost=LostTransactions(store, node, self.deployment),
+            outbox=outbox,
+            sender=sender,
+            compare=lambda: self._compare(node),
         )
+        return Service(
+            store=store,
+            policy=policy,
+            integrator=integrator,
+            sources=(inbox, watcher, outcomes),
+            senders=(outbox, sender),
+            recovery=recovery,
+        )
+
+    def back_up(self, target: Path) -> None:
+        """Copy the database, as `issuer backup` does."""
+        target.unlink(missing_ok=True)
+        backup.save(self.store.url, target, self.clock.now())
+
+    def restore(self, source: Path) -> None:
+        """Put a copy in the database's place, as `issuer restore` does; nobody has it open."""
+        known_until, ready = backup.saved_at(source), backup.prepare(self.store.url, source)
+        store = Store(f"sqlite:///{ready}", self.clock)
+        with store.unit("begin recovery", "operator:ann") as unit:
+            recovering.begin(unit, "it was restored", known_until)
+        store.close()
+        backup.put_in_place(self.store.url, ready, self.clock.now())
+
+    def _compare(self, node: SimulatedNode) -> list[Line]:
+        """Chain, books and statements, as `issuer reconcile` compares them."""
+        with self.store.read() as connection:
+            books = reconciliation.read(connection, {COLLECTION: chart.COLLECTION, RESERVE: chart.RESERVE})
+
+        def view(function: str, *arguments: str) -> int:
+            answer = rpc.read(node, self.deployment.token, TOKEN.call(function, *arguments), books.block)
+            return int(TOKEN.output(function, answer)["0"])
+
+        balances = {holder: view("balanceOf", holder) for holder in books.holdings}
+        chain = reconciliation.Chain(supply=view("totalSupply"), redeemed=view("redeemed"), balances=balances)
+        return reconciliation.compare(books, chain)
 
     # -- made once
 

@@ -7,12 +7,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from sqlite3 import Connection
 from typing import Any
 
 from issuer import crash
-from issuer.errors import BrokenInvariant, IssuerError, Misconfigured
+from issuer.errors import BrokenInvariant, IssuerError, Locked, Misconfigured
 from issuer.messages.folder import AUDITOR_TO_ISSUER, BANK_TO_ISSUER
 from issuer.operations import requests
 from issuer.operations.requests import Request
@@ -71,6 +72,7 @@ class World:
         self.points: dict[str, None] = {}  # crash points that this run has passed, in that order
         self.delayed = self.damaged = 0.0  # how many of the files that are written come late, or cut short
         self.crashes = crashes * self.random.choice([0, 1, 1, 3])
+        self.hesitant: Customer  # whose order is written and not committed, if there is one
         self._troubled = 0  # steps until the trouble is over
         self._requests = 0
 
@@ -87,7 +89,10 @@ class World:
 
     def step(self, event: Callable[["World"], str | None]) -> bool:
         """Let an event happen, if it can, then one step of the service; whether it could."""
-        told = event(self)
+        try:
+            told = event(self)
+        except Locked as error:
+            told = error.what
         if told is None:
             return False
         self.number += 1
@@ -118,6 +123,20 @@ class World:
         """Start the issuer's process again."""
         self.stage.store.close()
         self.service = self.stage.open_service(self.node, self.folder, self.policy)
+
+    def restore(self) -> None:
+        """The database is gone; the last backup takes its place, and the process is started again."""
+        self.stage.store.close()
+        self.records.close()
+        self.stage.restore(self.backup)
+        self.records.open()
+        self.stage.numbers.taken = None
+        self.service = self.stage.open_service(self.node, self.folder, self.policy)
+
+    @property
+    def backup(self) -> Path:
+        """Where the last backup lies, if there is one."""
+        return self.stage.run / "backup.db"
 
     @contextmanager
     def crashing(self, share: float = 1) -> Iterator[None]:
