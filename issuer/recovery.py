@@ -55,8 +55,12 @@ class Wait:
 
 
 def begin(unit: Unit, cause: str, known_until: int) -> bool:
-    """Turn recovery on; False if it is on already. `known_until` is the last moment that the database knows."""
+    """Turn recovery on; False if it is on already, and then it begins anew from what the database knows now.
+
+    `known_until` is the last moment that the database knows.
+    """
     if not recovery.begin(unit, cause, known_until):
+        recovery.note(unit, cause=cause, known_until=known_until, fenced=False)
         return False
     after = {"cause": cause, "known_until": known_until}
     audit.append(unit, "recovery.begun", f"recovery:{unit.now}", after=after)
@@ -173,7 +177,8 @@ class Recovery:
         yield from self._missing_at_the_bank()
         unsure = self.lost.waits()
         if unsure is not None:
-            yield Wait(why=unsure, do="Nothing: the chain's next blocks bring it.")
+            do = "The chain's next blocks bring it, unless a key is halted: find out why, then issuer key resume."
+            yield Wait(why=unsure, do=do)
             return
         for line in self.compare():
             if line.difference:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from issuer.audit.folder import LogFolder
 from issuer.audit.record import Record, decode
 from issuer.errors import BrokenInvariant
+from issuer.store import recovery
 from issuer.store.inserts import insert_new
 from issuer.store.tables import audit_record, log_tree, unapplied
 from issuer.store.tables import checkpoint as checkpoint_table
@@ -67,6 +68,8 @@ def take_back(store: Store, folder: LogFolder) -> int:
                 tree.append(merkle.leaf_hash(body))
             _keep_checkpoints(unit, folder, end)
             _keep_tree(unit, tree)
+            # What was sent after the records that the database knew may have been lost again.
+            recovery.note(unit, fenced=False)
     return published.size - start
 
 

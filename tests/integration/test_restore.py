@@ -364,6 +364,24 @@ def test_recovery_goes_on_after_a_crash_at_any_point_of_it(world: World, shell: 
     check(world, mints_=1, paid_fen=0, reserve=SUM)
 
 
+def test_a_backup_of_a_recovery_begins_it_anew(world: World, shell: Any) -> None:
+    """The nonces that were used up before it are not those that what was sent after it may have."""
+    waiting_wire(world)
+    first, second = world.path / "first.db", world.path / "second.db"
+    shell("backup", str(first))
+    go_on_until(world, dropped)
+    lose_and_restore(world, first, shell)
+    world.bank.statement()
+    go_on_until(world, lambda world: bool(rows(world, tables.recovery, tables.recovery.c.fenced)))
+    shell("backup", str(second))
+    catch_up(world)
+    world.until(lambda: is_minted(world))
+    lose_and_restore(world, second, shell)
+    assert rows(world, tables.recovery, tables.recovery.c.fenced) == []
+    catch_up(world)
+    check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+
 def test_without_recovery_the_restored_database_is_stopped_by_its_log(world: World, shell: Any) -> None:
     """The row taken away by hand: the log folder turns it on again; without even that, nothing is signed or sent."""
     waiting_wire(world)
