@@ -236,7 +236,10 @@ class Replay:
 
     def _take_silent(self) -> int:
         """Take the facts that change something without a record; how many."""
-        return sum(self._take(fact, silent=True) for fact in list(self._told) if fact.kind in _SILENT)
+        why = self._why
+        taken = sum(self._take(fact, silent=True) for fact in list(self._told) if fact.kind in _SILENT)
+        self._why = why
+        return taken
 
     def _take(self, fact: Fact, *, silent: bool) -> bool:
         taken = self._try(self._taking(fact), silent=silent)
@@ -441,7 +444,8 @@ def _fail(unit: Unit, _policy: Policy, recall: Recall) -> None:
     live = (tables.transaction.c.intent_id == intent_id, tables.transaction.c.state == TransactionState.SIGNED)
     ended = {"state": TransactionState.FINAL, "outcome": told["outcome"]}
     unit.connection.execute(update(tables.transaction).where(*live).values(ended))
-    intents.move(unit, intent_id, IntentState.OPEN, IntentState.BOUND)
+    for carried in (IntentState.OPEN, IntentState.BOUND):
+        intents.move(unit, intent_id, carried, IntentState.VOID)
     # The lock that a foreign nonce sets has a record of its own.
     payload = {"intent_id": intent_id, "subject": recall.head.subject, **told}
     intake.not_done(unit, payload)

@@ -14,21 +14,36 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, update
 
+from issuer.errors import Refused
 from issuer.ledger import journal
 from issuer.messages.contracts import TOKEN
 from issuer.money import fen_to_units
-from issuer.operations import batches, deposits, intake, locks, mints, powers, redemptions, replay, reserve
+from issuer.operations import (
+    batches,
+    customers,
+    deposits,
+    intake,
+    locks,
+    mints,
+    powers,
+    redemptions,
+    replay,
+    reserve,
+    wallets,
+)
 from issuer.operations.replay import Replay
+from issuer.operations.requests import Request, carry_out
 from issuer.store import facts, tables
 from issuer.store.facts import News
-from issuer.store.states import PayoutKind
-from issuer.store.unit import Store
+from issuer.store.states import IntentState, PayoutKind
+from issuer.store.unit import Store, Unit
 from tests.clock import ManualClock
 from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
 
 FEN = 50_000_00
 UNITS = fen_to_units(FEN)
-NAMES = {"customer:1": ("Alice Limited", ALICE_BANK), "customer:2": ("Bob", BOB_BANK)}
+COURT = ("High Court", "012879000000001")
+NAMES = {f"redemption:{UNITS}": COURT, "customer:1": ("Alice Limited", ALICE_BANK), "customer:2": ("Bob", BOB_BANK)}
 
 OURS = frozenset(("refused", "sent", "stuck", "halted", "low-gas"))
 """Facts that only the sender knew: nobody tells them again."""
@@ -140,6 +155,85 @@ def trouble(desk: Copied) -> None:
     desk.act(powers.propose, contract="token", act=act, case="C-2")
 
 
+def people_and_powers(desk: Copied) -> None:
+    """Requests, refusals, slow acts, a seizure, a thief's mint, reports that came to nothing, an erased person."""
+    alice = ask(desk, "add", lambda unit: add(unit, "Alice Limited", ALICE_BANK))["id"]
+    wallet = {"customer_id": alice, "address": ALICE, "standing": False}
+    given = desk.act(wallets.challenge, POLICY, **wallet)
+    desk.act(wallets.register, address=ALICE, text=given["challenge"], controlled=True)
+    desk.chain("verified", account=ALICE)
+    with pytest.raises(Refused):
+        ask(desk, "again", lambda unit: add(unit, "Alice Limited", ALICE_BANK))
+    large = POLICY.approval_threshold + UNITS
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=large, actor="operator:ann")
+    desk.act(mints.reject, order_id=1, actor="operator:ben")
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.pass_time()
+    desk.act(reserve.request)
+    desk.tell_refusal(1, reserve.TOO_EARLY)
+    desk.clock.advance(reserve.PAUSE)
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    fail(desk, "report", "report:2")
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    fail(desk, "mint", f"batch:{desk.intents('mint')[-1]['reference']}")
+    desk.clock.advance(60)
+    desk.act(batches.send)
+    desk.mint()
+    desk.chain("minted", first=2, reference="0x" + "66" * 32, orders=[[BOB, UNITS]])
+    desk.act(powers.use, "stop", {"stops": 2}, case="C-3")
+    told = {"intent_id": desk.last_intent("stop"), "kind": "stop", "subject": "case:C-3"}
+    desk.void_intents("stop")
+    desk.chain("refused", **told, error="NothingToStop", arguments=[])
+    act = TOKEN.call("unfreeze", ALICE, 1)
+    act_id = desk.act(powers.propose, contract="token", act=act, case="C-4")["act_id"]
+    shown = {"actId": act_id, "contract": "token", "by": ALICE}
+    desk.chain("proposed", event="Proposed", act=act, readyAt=desk.clock.now() - 3600, **shown)
+    desk.pass_time()
+    desk.act(powers.accept_ready)
+    fail(desk, "accept", "case:act:" + act_id)
+    desk.act(powers.accept_ready)
+    desk.chain("accepted", event="Accepted", **shown)
+    seized = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": "0x" + "00" * 32}
+    desk.chain("redeemed", **seized, case=powers.case_id("HCMP/12"))
+    payee = {"account": COURT[1], "name": COURT[0], "case": "HCMP/12"}
+    desk.act(redemptions.direct, redemption_id=UNITS, **payee, actor="operator:ann")
+    desk.act(redemptions.approve, redemption_id=UNITS, actor="operator:ben")
+    for lock in (1, 2):
+        desk.act(locks.clear, lock_id=lock) if lock_is_live(desk, lock) else None
+    desk.act(redemptions.instruct, POLICY)
+    desk.book(desk.payouts(PayoutKind.REDEEM)[-1])
+    desk.chain("unverified", account=ALICE)
+
+
+def add(unit: Unit, name: str, account: str) -> dict[str, Any]:
+    return customers.add(unit, POLICY, name=name, jurisdiction="HK", bank_account=account)
+
+
+def ask(desk: Copied, key: str, act: Callable[[Unit], dict[str, Any]]) -> dict[str, Any]:
+    desk.clock.advance(1)
+    asked = Request(caller="operator:ann", key=key, operation="customer.add", body={"key": key})
+    try:
+        return carry_out(desk.store, asked, act).body
+    finally:
+        desk.copy()
+
+
+def fail(desk: Copied, kind: str, subject: str) -> None:
+    """A transaction of that intent is final, and did nothing."""
+    told = {"intent_id": desk.last_intent(kind), "kind": kind, "subject": subject, "outcome": "reverted"}
+    with desk.store.unit("carried") as unit:
+        one = tables.intent.c.id == told["intent_id"]
+        unit.connection.execute(update(tables.intent).where(one).values(state=IntentState.BOUND))
+    desk.chain("sent", **told, reason="", signer=ALICE)
+
+
+def lock_is_live(desk: Copied, lock_id: int) -> bool:
+    with desk.store.read() as connection:
+        return any(lock["id"] == lock_id for lock in locks.live(connection))
+
+
 def refuse(desk: Copied, error: str, arguments: list[Any]) -> None:
     payload = desk.intents("mint")[-1]
     told = {"intent_id": desk.last_intent("mint"), "kind": "mint", "subject": f"batch:{payload['reference']}"}
@@ -147,7 +241,7 @@ def refuse(desk: Copied, error: str, arguments: list[Any]) -> None:
     desk.chain("refused", **told, error=error, arguments=arguments)
 
 
-@pytest.mark.parametrize("scenario", [the_main_job, trouble])
+@pytest.mark.parametrize("scenario", [the_main_job, trouble, people_and_powers])
 def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
     scenario(desk)
     wanted = state(desk.store)
