@@ -43,6 +43,10 @@ class HttpNode:
             raise Misconfigured("the RPC address is not an http or https URL", "Set RPC_URL to the node's address.")
         self._host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         self._session = requests.Session()
+        # The environment's proxy and certificates are looked up once, and not for every question.
+        given = self._session.merge_environment_settings(url, {}, None, None, None)
+        self._session.proxies, self._session.verify = given["proxies"], given["verify"]
+        self._session.trust_env = False
         # No retries in here: whoever asks decides what silence means.
         self._provider = HTTPProvider(
             url, {"timeout": timeout}, session=self._session, exception_retry_configuration=None
