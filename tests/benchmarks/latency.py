@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 from sqlalchemy import func, select
@@ -18,10 +18,10 @@ REST = 4.0  # seconds of idling before each, so that the final block is a new on
 TEXT = f"""
 {ORDERS} orders on SQLite, each after {REST:.0f} seconds in which nothing happens but the service's own steps. The
 issuer's step, the bank's and the auditor's are called in turn in one process, until the signed mint is stored and
-broadcast; what is counted is the time in the issuer's steps, that is, everything but the work of bank and auditor and
-the pauses that a daemon makes: binding the money, forming the batch, the log and its files, the order to the bank and
-its notices, the request for a report and its answers, and signing and sending report and mint, with all commits and
-every question to the node.
+broadcast; what is counted is the time of the issuer's steps that did something, that is, everything but the work of
+bank and auditor, the second for which a batch waits for more orders, and the pauses of a daemon: binding the money,
+forming the batch, the log and its files, the order to the bank and its notices, the request for a report and its
+answers, and signing and sending report and mint, with all commits and every question to the node.
 """
 
 
@@ -46,7 +46,7 @@ def _one(found: System, number: int) -> float:
     found.accept(number)
     spent = 0.0
     while _mints(found) == before:
-        spent += _seconds(found.step)
+        spent += found.timed_step()
         found.step_bank()
     return spent
 
@@ -55,12 +55,6 @@ def _mints(found: System) -> int:
     mints = select(func.count()).select_from(transaction).join(intent, intent.c.id == transaction.c.intent_id)
     with found.issuer.store.read() as connection:
         return connection.scalar(mints.where(intent.c.kind == "mint")) or 0
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
 
 
 MEASUREMENT = Measurement(

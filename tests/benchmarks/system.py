@@ -105,6 +105,12 @@ class System:
         """One step of the issuer in this process."""
         return self.issuer.service.step()
 
+    def timed_step(self) -> float:
+        """The seconds of one step, or none if it found that all waits for others."""
+        began = time.perf_counter()
+        done = self.step()
+        return time.perf_counter() - began if done else 0.0
+
     def step_bank(self) -> int:
         """One pass of bank and auditor in this process."""
         return self.bank.step() + self.auditor.step()
