@@ -276,7 +276,7 @@ class Sender:
         return sum(self._send_again(sent, term) for sent in waiting if (term := terms[sent.signer]) is not None)
 
     def _send_again(self, sent: Sent, term: int) -> int:
-        if self._clock.now() - sent.newest.at < self._limits.bump_after:
+        if abs(self._clock.now() - sent.newest.at) < self._limits.bump_after:
             rpc.broadcast(self._node, sent.newest.raw)
             return 0
         try:

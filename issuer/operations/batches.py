@@ -148,7 +148,9 @@ def send(unit: Unit) -> int:
         return 0
     if not _covers(latest, minted_and_released(unit.connection)):
         return 0
-    rows = [row for row in _batches(unit.connection, BatchState.ATTESTED) if row.not_before <= unit.now]
+    # A time further off than a pause was written by a clock that has been set back since.
+    pausing = range(unit.now + 1, unit.now + PAUSE + 1)
+    rows = [row for row in _batches(unit.connection, BatchState.ATTESTED) if row.not_before not in pausing]
     rows = [row for row in rows if not _carried(unit.connection, row)]
     for row in rows:
         send_one(unit, row)
@@ -329,7 +331,8 @@ def _released(connection: Connection) -> int:
 
 def _has_waited(unit: Unit, policy: Policy, orders: Sequence[Row[Any]]) -> bool:
     first = min(int(order.reserved_at) for order in orders)
-    return unit.now - first >= policy.batch_wait
+    # A clock that was set back must not make it wait until it is that late again.
+    return not 0 <= unit.now - first < policy.batch_wait
 
 
 def _insert(

@@ -175,7 +175,7 @@ def _asked(connection: Connection, anchor: Row[Any]) -> dict[str, Any]:
 def _due(unit: Unit, policy: Policy) -> bool:
     if locks.locked(unit.connection, Scope.MINTING) or _asked_for(unit.connection):
         return False
-    if unit.now - _last_refused(unit.connection) < PAUSE:
+    if 0 <= unit.now - _last_refused(unit.connection) < PAUSE:
         return False
     last = latest(unit.connection)
     aged = last is None or unit.now - last["as_of"] >= policy.report_refresh

@@ -157,14 +157,16 @@ def test_a_full_disk(
     with limited(tmp_path / "disk") as fill, opened(tmp_path / "disk", anvil) as world:
         for number in range(8):
             world.live(choose)
-            if number % 3 == 2:
-                refused = len(world.refused)
-                fill(True)
-                for _ in range(3):
-                    world.attempt(world.issuer.service.step)
-                fill(False)
-                assert len(world.refused) > refused, "a step could not be done"
-            world.turn()
+            if number % 3 < 2:
+                world.turn()
+                continue
+            world.pass_time()
+            refused = len(world.refused)
+            fill(True)
+            for _ in range(3):
+                world.attempt(world.issuer.service.step)
+            fill(False)
+            assert len(world.refused) > refused, "what came in could not be taken"
         world.settle()
 
 

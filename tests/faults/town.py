@@ -19,6 +19,7 @@ from issuer.clock import SystemClock
 from issuer.errors import IssuerError, Unreachable
 from issuer.mockbank.auditor import Auditor
 from issuer.mockbank.bank import Bank
+from issuer.operations import locks
 from issuer.settings import Settings
 from tests.anvil import ROOT, TestChain, free_port
 from tests.faults import exact
@@ -119,14 +120,18 @@ class Town(RoughWorld):
         else:
             self._running[name].kill()
             self._running[name].wait()
-        self.kills[name if name in self.kills else "daemon"] += 1
+        self._count(name if name in self.kills else "daemon")
 
     def pause(self, name: str, seconds: float) -> None:
         """Stop a process in its tracks, and let it go on as if nothing had been."""
         self._running[name].send_signal(signal.SIGSTOP)
         self.wait(seconds)
         self._running[name].send_signal(signal.SIGCONT)
-        self.kills["pause"] += 1
+        self._count("pause")
+
+    def _count(self, what: str) -> None:
+        self.kills[what] += 1
+        (self.path / "kills").write_text(f"{self.kills}\n")
 
     def close(self) -> None:
         for process in self._running.values():
@@ -163,7 +168,9 @@ class Town(RoughWorld):
             except Unreachable:
                 pass
             self.turn()
-        raise AssertionError(f"not reached: {self.balances()} {self.orders()}")
+        with self.issuer.store.read() as connection:
+            engaged = locks.live(connection)
+        raise AssertionError(f"not reached after {self.kills}: {engaged} {self.balances()}")
 
     def check(self) -> None:
         """Raise AssertionError if a program has ended by itself."""
@@ -201,7 +208,7 @@ class Town(RoughWorld):
             self.onboard(name, account(number), self.holders[number], standing=True)
         self.until(lambda: self._verified() == len(NAMES))
 
-    def settle(self, turns: int = 1500) -> exact.Truth:
+    def settle(self, turns: int = 300) -> exact.Truth:
         self.until(self._settled, turns)
         # Comparing asks for the state at the final block, which a chain that was opened again has not kept at first.
         head = rpc.head(self.chain.node).number
