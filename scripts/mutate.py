@@ -327,9 +327,12 @@ class Journal:
             file.write(json.dumps(line) + "\n")
 
 
-def run(mutants: Sequence[Mutant], journal: Journal, minutes: float | None = None) -> dict[Mutant, Outcome]:
-    """Outcomes of the mutants, in their order, as far as the minutes go. Says on standard output how far it is."""
-    seen = Seen()
+def run(mutants: Sequence[Mutant], folder: Path, minutes: float | None = None) -> dict[Mutant, Outcome]:
+    """Outcomes of the mutants, in their order, as far as the minutes go. Says on standard output how far it is.
+
+    ``folder`` is worked in, and keeps the verdicts.
+    """
+    journal, seen = Journal(folder), Seen()
     verdicts = journal.read()
     known = {mutant: verdicts[mutant.key] for mutant in mutants if mutant.key in verdicts}
     for mutant, verdict in known.items():
@@ -341,9 +344,9 @@ def run(mutants: Sequence[Mutant], journal: Journal, minutes: float | None = Non
     waiting.sort(key=lambda mutant: mutant not in known)
     end = time.monotonic() + 60 * minutes if minutes else float("inf")
     benches: Queue[Bench] = Queue()
-    template = built(FOLDER / "built")
+    template = built(folder / "built")
     for number in range(WORKERS):
-        benches.put(Bench(FOLDER / str(number), template))
+        benches.put(Bench(folder / str(number), template))
 
     def judge(mutant: Mutant) -> Outcome | None:
         if time.monotonic() > end:
@@ -375,7 +378,7 @@ def shuffled(seed: int = SEED) -> list[Mutant]:
 def sample(count: int) -> dict[Mutant, Outcome]:
     """The outcomes of some mutants, others each time, whatever is known of them."""
     with tempfile.TemporaryDirectory() as folder:
-        return run(random.sample(every(mutated()), count), Journal(Path(folder)))
+        return run(random.sample(every(mutated()), count), Path(folder))
 
 
 # What is said about it
@@ -445,7 +448,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, help="judge no more when these are over")
     mutants = shuffled()
-    outcomes = run(mutants, Journal(FOLDER), parser.parse_args().minutes)
+    outcomes = run(mutants, FOLDER, parser.parse_args().minutes)
     REPORT.write_text(report(outcomes, len(mutants)))
     print(f"{share(outcomes)} % of {len(outcomes)} killed")
     return int(share(outcomes) < ENOUGH or bool(unexplained(outcomes)))
