@@ -716,7 +716,8 @@ class Book:
         self.requests: dict[tuple[str, ...], list[int]] = defaultdict(list)  # places
         self.payments: dict[str, Payment] = {}
         self.free: dict[int, int] = defaultdict(int)  # units of each customer's money that no order holds
-        self.deposits: dict[str, int] = {}  # subject to customer
+        self.deposits: dict[str, tuple[int, int]] = {}  # subject to customer and units
+        self.recalled: set[str] = set()  # deposits that the bank took back
         self.reserved: set[str] = set()
         self.minted: set[str] = set()
         self.live: dict[tuple[str, str], str] = {}  # kind and subject to message id
@@ -726,6 +727,7 @@ class Book:
         self._rules = {
             "issuer.bound": self._bound,
             "deposit.taken": self._deposit,
+            "deposit.recalled": self._recalled,
             "mint.requested": self._requested,
             "mint.reserved": self._reserved,
             "mint.final": self._minted,
@@ -770,9 +772,25 @@ class Book:
         after = record["after"]
         if record["subject"] in self.deposits:
             raise Untrue(Statement.ONCE, f"record {place:,} takes the bank's credit {record['evidence'][0]} again")
-        self.deposits[record["subject"]] = after["customer"] or 0
+        self.deposits[record["subject"]] = after["customer"] or 0, fen(after["amount"])
         if after["state"] == "credited":
             self.free[after["customer"]] += fen(after["amount"])
+
+    def _recalled(self, place: int, record: Any) -> None:
+        subject = record["subject"]
+        if subject in self.recalled:
+            raise Untrue(Statement.ONCE, f"record {place:,} gives {subject} back to the bank again")
+        self.recalled.add(subject)
+        if record["before"]["state"] == "credited":
+            self._take_back(place, subject, fen(record["after"]["amount"]))
+
+    def _take_back(self, place: int, subject: str, value: int) -> None:
+        """A customer's deposit leaves again: only money that no order holds."""
+        customer, came = self.deposits[subject]
+        self.free[customer] -= value
+        if value != came or self.free[customer] < 0:
+            what = f"record {place:,} gives {cnh(value)} of {subject} back, of which that is not there any more"
+            raise Untrue(Statement.ONCE, what)
 
     def _requested(self, place: int, record: Any) -> None:
         after, order = record["after"], record["subject"].removeprefix("order:")
@@ -825,7 +843,7 @@ class Book:
             if burn is None or burn.value != par or not 0 <= par - payment.total < 10_000:
                 raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} other than at par less the fee")
         if kind == "REFUND":
-            self.free[self.deposits[subject]] -= payment.total
+            self._take_back(place, subject, payment.total)
         self.payments[message] = payment
         self.live[kind, subject] = message
         self._par[kind] += par
@@ -835,7 +853,7 @@ class Book:
         if payment.state == "over":
             raise Untrue(Statement.ONCE, f"record {place:,} takes {payment.subject} back again")
         if payment.kind == "REFUND":
-            self.free[self.deposits[payment.subject]] += payment.total
+            self.free[self.deposits[payment.subject][0]] += payment.total
         if record["action"] == "payout.rejected":
             self._par[payment.kind] -= payment.par
         payment.state = "over"

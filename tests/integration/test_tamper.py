@@ -303,6 +303,20 @@ def test_tamper_with_an_order_minted_without_money(world: World, tmp_path: Path)
     found(stranger.check(world, log), Statement.ONCE, "that is not there")
 
 
+def test_tamper_with_an_order_minted_from_money_that_went_back(world: World, tmp_path: Path) -> None:
+    """The bank took the credit back, and it is minted all the same."""
+    taken, *rest = invented()
+    back = {"amount": "5.00", "state": "returned"}
+    recalled = stranger.record("deposit.recalled", "deposit:x|1|0", back, ["x|2|0"])
+    recalled = recalled.replace(b'"before":null', b'"before":{"state":"credited"}')
+    log = rewrite(world, tmp_path, lambda records: records.extend([taken, recalled, *rest]))
+    found(stranger.check(world, log), Statement.ONCE, "that is not there")
+    log = rewrite(world, tmp_path, lambda records: records.extend([taken, *rest[:2], recalled]))
+    found(stranger.check(world, log), Statement.ONCE, "gives 5.000000 of deposit:x|1|0 back")
+    log = rewrite(world, tmp_path, lambda records: records.extend([taken, recalled, recalled]))
+    found(stranger.check(world, log), Statement.ONCE, "gives deposit:x|1|0 back to the bank again")
+
+
 def test_tamper_with_a_redemption_paid_twice(world: World, tmp_path: Path) -> None:
     def pay_again(records: list[bytes]) -> None:
         for action in ("payout.instructed", "payout.paid"):
