@@ -32,3 +32,6 @@ MEASUREMENTS = tuple(
         log,
     )
 )
+
+LONG = (log.LARGE_MEASUREMENT,)
+"""Made only when they are named."""
