@@ -9,6 +9,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import ClassVar
 
@@ -60,10 +61,8 @@ class Verifier:
 
     def verify(self, text: str, signature: bytes) -> None:
         """Raise UnverifiedNote unless the signature is this key's over the text."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text.encode())
-        except InvalidSignature as error:
-            raise UnverifiedNote(f"the signature of {self.name} does not hold") from error
+        if not _holds(self.public_key, text, signature):
+            raise UnverifiedNote(f"the signature of {self.name} does not hold")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +138,16 @@ def verify(encoded: str, verifier: Verifier) -> Note:
     for signature in own:
         verifier.verify(note.text, signature.value)
     return note
+
+
+@lru_cache(maxsize=128)
+def _holds(public_key: bytes, text: str, signature: bytes) -> bool:
+    """Remembered, because the same checkpoint is read many times."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, text.encode())
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _refuse_text(text: str, error: type[IssuerError]) -> None:
