@@ -1138,8 +1138,8 @@ class Story:
         self.uses.append(event)
 
 
-def beginning(node: Node, token: str, last: int, say: Say) -> int:
-    """The block before which there was neither the token nor a part of it; 0 if the node does not tell.
+def beginning(node: Node, token: str, last: int, since: int, say: Say) -> int:
+    """The block before which there was neither the token nor a part of it; if the node does not tell, what is said.
 
     A node that has forgotten old states may say so, or that there was no code: then the token's first event is missing.
     """
@@ -1147,16 +1147,21 @@ def beginning(node: Node, token: str, last: int, say: Say) -> int:
     try:
         first = _born(node, token, last, say)
         changes = node.logs([token], [[names["FeedSet"], names["MinterSet"]]], first, last, say)
-        if not changes or int(changes[0]["topics"][1], 16):
-            return 0
+        if not _is_first(changes):
+            return since
         parts = {"0x" + node.view(token, "authority()", last)[0][-40:]}
         parts.update("0x" + log["topics"][2][-40:] for log in changes)
         step = 1
         while first and any(node.has_code(part, first - 1) for part in sorted(parts)):
             first, step = max(0, first - step), 2 * step
     except Unknown:
-        return 0
+        return since
     return first
+
+
+def _is_first(changes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a token's changes of feed begin with its first: there was none before."""
+    return bool(changes) and int(changes[0]["topics"][1], 16) == 0
 
 
 def _born(node: Node, address: str, last: int, say: Say) -> int:
@@ -1552,19 +1557,30 @@ class Seen:
 
 
 def verify(
-    node: Node, source: Source, token: str, key: Key, *, seen: Seen | None, grace: int = GRACE, say: Say
+    node: Node, source: Source, token: str, key: Key, *, seen: Seen | None, grace: int = GRACE, since: int = 0, say: Say
 ) -> tuple[Verdict, Seen | None]:
-    """Check every statement; the verdict, and what the next run must find again if all holds. Raises Unknown."""
+    """Check every statement; the verdict, and what the next run must find again if all holds. Raises Unknown.
+
+    `since` is a block before the token's first, for a node that cannot tell which that is.
+    """
     verdict = Verdict(log=key.name, seen=seen.size if seen else 0)
     try:
-        return verdict, _verify(verdict, node, source, token.lower(), key, seen, grace, say)
+        return verdict, _verify(verdict, node, source, token.lower(), key, seen, grace, since, say)
     except Untrue as untrue:
         verdict.statement, verdict.failure = int(untrue.statement), untrue.what
         return verdict, None
 
 
 def _verify(
-    verdict: Verdict, node: Node, source: Source, token: str, key: Key, seen: Seen | None, grace: int, say: Say
+    verdict: Verdict,
+    node: Node,
+    source: Source,
+    token: str,
+    key: Key,
+    seen: Seen | None,
+    grace: int,
+    since: int,
+    say: Say,
 ) -> Seen:
     genesis, verdict.chain_id = node.block("0x0")["hash"], int(node.ask("eth_chainId"), 16)
     _require_known(seen, key, genesis, token)
@@ -1580,7 +1596,7 @@ def _verify(
     if seen is not None and seen.size > latest.size:
         what = f"{seen.size:,} records were seen here before, but the log ends after {latest.size:,}"
         raise Untrue(Statement.WHOLE, what)
-    verdict.first_block = beginning(node, token, known, say)
+    verdict.first_block = beginning(node, token, known, since, say)
     anchors = _anchors(node, token, verdict.first_block, known, say)
     for size, _, number in anchors:
         if size > latest.size:
@@ -1618,6 +1634,8 @@ def _anchors(node: Node, token: str, first: int, last: int, say: Say) -> list[tu
     """Size, root and number of every report that the token's feeds hold in these blocks."""
     names = {form.name: topic for topic, form in FORMS.items()}
     changes = node.logs([token], [names["FeedSet"]], first, last, say)
+    if first and not _is_first(changes):
+        raise Unknown(f"the token was there before block {first:,}: say an earlier one with --since")
     feeds = ["0x" + log["topics"][2][-40:] for log in changes]
     logs = node.logs(feeds, [names["ReportPosted"]], first, last, say) if feeds else []
     found = [decode(log, 0).values for log in logs]
@@ -1945,6 +1963,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--state", type=Path, metavar="FILE", help="what this verifier saw last; written when all holds"
     )
+    parser.add_argument(
+        "--since", type=int, default=0, metavar="BLOCK", help="before the token's first, if the node forgets old states"
+    )
     parser.add_argument("--grace", type=int, default=GRACE, metavar="SECONDS", help="for the last events' records")
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="check this receipt instead of everything")
     parser.add_argument("--block-hash", metavar="HASH", help="check the receipt against this block, without a node")
@@ -1969,7 +1990,14 @@ def _check_all(options: argparse.Namespace, key: Key) -> int:
     began, source = time.monotonic(), Source(options.log)
     seen = _read_state(options.state)
     verdict, now = verify(
-        Node(options.rpc), source, options.token, key, seen=seen, grace=options.grace, say=_progress()
+        Node(options.rpc),
+        source,
+        options.token,
+        key,
+        seen=seen,
+        grace=options.grace,
+        since=options.since,
+        say=_progress(),
     )
     _progress_ends()
     if now is not None and options.state:

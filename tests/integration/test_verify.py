@@ -134,9 +134,17 @@ def test_a_node_that_forgot_when_the_contracts_came_is_read_from_the_first_block
     assert (verdict.failure, verdict.first_block) == ("", 0)
 
 
-def check_with(world: World, node: verify.Node, say: verify.Say = lambda _: None) -> verify.Verdict:
+def test_a_reader_may_say_since_when_to_such_a_node(world: World) -> None:
+    node = Amnesiac(world.chain.url)
+    verdict = check_with(world, node, since=EARLIER)
+    assert (verdict.failure, verdict.first_block) == ("", EARLIER)
+    with pytest.raises(Unknown, match=r"the token was there before block .* say an earlier one"):
+        check_with(world, node, since=world.chain.number() - 3)
+
+
+def check_with(world: World, node: verify.Node, say: verify.Say = lambda _: None, *, since: int = 0) -> verify.Verdict:
     key, source = verify.Key.parse(stranger.vkey(world)), verify.Source(str(world.issuer.home.log))
-    return verify.verify(node, source, world.token, key, seen=None, grace=0, say=say)[0]
+    return verify.verify(node, source, world.token, key, seen=None, grace=0, since=since, say=say)[0]
 
 
 def test_it_is_one_file_that_runs_alone(world: World, tmp_path: Path) -> None:
