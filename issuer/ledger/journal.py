@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from issuer.errors import BrokenInvariant, Refused
@@ -21,6 +21,13 @@ from issuer.store.tables import account, entry, posting
 from issuer.store.unit import Unit
 
 _BALANCE = select(account.c.balance).where(account.c.book == bindparam("book"), account.c.name == bindparam("name"))
+_ASTRAY = (
+    select(posting.c.entry_id)
+    .outerjoin(entry, entry.c.id == posting.c.entry_id)
+    .outerjoin(account, account.c.id == posting.c.account_id)
+    .where(or_(entry.c.id.is_(None), account.c.id.is_(None)))
+    .limit(1)
+)
 _ACCOUNTS = select(account.c.name, account.c.id).where(account.c.book == bindparam("book"))
 
 
@@ -121,6 +128,9 @@ def moves(connection: Connection, name: str, book: str = chart.BOOK) -> list[tup
 
 def verify(connection: Connection, book: str = chart.BOOK) -> None:
     """Add everything up again. Raises BrokenInvariant at the first entry or account that does not agree."""
+    astray = connection.execute(_ASTRAY).scalar()
+    if astray is not None:
+        raise BrokenInvariant(f"a posting of entry {astray} has no entry, or no account")
     sums = select(posting.c.entry_id).group_by(posting.c.entry_id).having(func.sum(posting.c.amount) != 0).limit(1)
     unbalanced = connection.execute(sums).scalar()
     if unbalanced is not None:

@@ -76,7 +76,7 @@ def among(connection: Connection, column: Column[Any], values: Iterable[Any]) ->
     """The condition that a column's value is one of these."""
     found = list(values)
     if _is_postgresql(connection):
-        return column == any_(literal(found, ARRAY(column.type)))
+        return column.in_(select(func.unnest(literal(found, ARRAY(column.type)))))
     each = func.json_each(literal(json.dumps(found))).table_valued("value")
     return column.in_(select(each.c.value))
 

@@ -65,6 +65,15 @@ def test_a_changed_posting_is_found(store: Store) -> None:
         journal.verify(connection)
 
 
+@pytest.mark.parametrize(("column", "value"), [("entry_id", 99), ("account_id", 99)])
+def test_a_posting_astray_is_found(store: Store, column: str, value: int) -> None:
+    post(store, entry((chart.RESERVE, 10), (chart.BUFFER, -10)))
+    with store.unit("tamper") as unit:
+        unit.connection.execute(update(posting).values({column: value}))
+    with store.read() as connection, pytest.raises(BrokenInvariant, match="has no entry, or no account"):
+        journal.verify(connection)
+
+
 def test_a_changed_balance_is_found(store: Store) -> None:
     post(store, entry((chart.RESERVE, 10), (chart.BUFFER, -10)))
     with store.unit("tamper") as unit:

@@ -178,6 +178,17 @@ def upgrade() -> None:
         postgresql_where=sa.text("state NOT IN ('rejected', 'returned')"),
     )
     op.create_table(
+        "posting",
+        sa.Column(
+            "entry_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("entry_id", "position", name=op.f("posting_pk")),
+    )
+    op.create_index("posting_account_idx", "posting", ["account_id", "entry_id"], unique=False)
+    op.create_table(
         "proposal",
         sa.Column("act_id", sa.Text(), nullable=False),
         sa.Column("contract", sa.Text(), nullable=False),
@@ -321,17 +332,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'open'"),
         postgresql_where=sa.text("state = 'open'"),
     )
-    op.create_table(
-        "posting",
-        sa.Column("entry_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("posting_account_id_fk")),
-        sa.ForeignKeyConstraint(["entry_id"], ["entry.id"], name=op.f("posting_entry_id_fk")),
-        sa.PrimaryKeyConstraint("entry_id", "position", name=op.f("posting_pk")),
-    )
-    op.create_index("posting_account_idx", "posting", ["account_id", "entry_id"], unique=False)
     op.create_table(
         "redemption",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
