@@ -1,13 +1,22 @@
 """`issuer act`: what was ordered of the contracts, and the slow acts, which wait before they are done."""
 
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import click
 
 from issuer.cli import answer
-from issuer.cli.parameters import HASH, answers, cases
+from issuer.cli.parameters import CASE, HASH, WHOLE, answers, cases
 from issuer.cli.power import proposal
 from issuer.cli.session import Session
+from issuer.errors import NotFound, Refused
 from issuer.messages.contracts import AUTHORITY, TOKEN
 from issuer.operations import powers
+
+_COLUMNS = ("act_id", "case", "contract", "function", "arguments", "state", "ready_at", "reason")
+_POLL = 0.5  # seconds between two looks
+_PATIENCE = 3600  # seconds
 
 
 @click.group()
@@ -31,13 +40,45 @@ def act() -> None:
 
 
 @act.command(name="list")
+@click.option("--case", type=CASE, help="Only what was ordered under this case.")
 @answers
-def list_(session: Session) -> None:
+def list_(session: Session, case: str | None) -> None:
     """List all acts: what each does, how far it is, and when it is ready."""
     with session.issuer.store.read() as connection:
-        found = powers.every(connection)
-    columns = ("act_id", "case", "contract", "function", "arguments", "state", "ready_at", "reason")
-    answer.rows(found, columns, empty="No act was ever ordered.", as_json=session.as_json)
+        found = [row for row in powers.every(connection) if case in (None, row["case"])]
+    answer.rows(found, _COLUMNS, empty="No act was ever ordered.", as_json=session.as_json)
+
+
+@act.command()
+@click.argument("case", type=CASE)
+@click.option("--seconds", type=WHOLE, default=_PATIENCE, show_default=True, help="How long at most.")
+@answers
+def wait(session: Session, case: str, seconds: int) -> None:
+    """Wait until all that was ordered under a case is done; an error if something of it will not be done."""
+    ends = time.monotonic() + seconds
+    while not _is_done(found := _under(session, case)):
+        if time.monotonic() > ends:
+            raise Refused(f"not all of case {case} is done after {seconds} seconds", "See `issuer act list`.")
+        time.sleep(_POLL)
+    answer.rows(found, _COLUMNS, empty="", as_json=session.as_json)
+
+
+def _under(session: Session, case: str) -> list[dict[str, Any]]:
+    with session.issuer.store.read() as connection:
+        found = [row for row in powers.every(connection) if row["case"] == case]
+    if not found:
+        raise NotFound(f"nothing was ordered under case {case}", "See `issuer act list`.")
+    return found
+
+
+def _is_done(found: Sequence[Mapping[str, Any]]) -> bool:
+    """Raises Refused if one of them has come to nothing."""
+    for row in found:
+        if row["state"] in ("refused", "failed", "cancelled"):
+            raise Refused(
+                f"{row['function']} is {row['state']}: {row['reason'] or 'by the guardian'}", "Order it anew."
+            )
+    return all(row["state"] in ("final", "accepted") for row in found)
 
 
 @act.command()

@@ -4,18 +4,23 @@ Real chain, real bank and auditor; the world is older with each test, as an issu
 """
 
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import click
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from issuer import cli
+from issuer.audit import schema
+from issuer.audit.record import decode
 from issuer.chain import create2
 from issuer.chain.compiler import compile_contracts
 from issuer.chain.create2 import FACTORY
-from issuer.chain.wiring import Table
+from issuer.chain.wiring import CONTRACT_FILES, Table
 from issuer.messages.abi import ZERO_HASH, checksum, encode_values
-from issuer.messages.contracts import CONSTRUCTORS, MINTER, TOKEN, WINDOW
+from issuer.messages.contracts import CONSTRUCTORS, CONTRACTS, MINTER, TOKEN, WINDOW
 from issuer.mockbank.auditor import Auditor
 from issuer.money import format_units, parse_units
 from issuer.operations import binding, powers
@@ -84,7 +89,9 @@ def done(world: World, shell: Shell, case: str, *arguments: str) -> None:
     asked = shell.answer(*arguments, "--case", case)
     assert "issuer act list" in asked["done_when"]
     assert "ordered" in acts(shell, case)
+    assert shell.error("act", "wait", case, "--seconds", "0")[0] == "refused"
     world.until(lambda: set(acts(shell, case)) <= {"final", "accepted"}, turns=10)
+    shell.answer("act", "wait", case)
 
 
 def verified(world: World) -> Verdict:
@@ -132,7 +139,7 @@ def test_what_is_seized_is_burned_owed_and_paid_as_its_case_orders(world: World,
     assert verified(world).outside == 0
 
 
-def test_apayee_of_that_is_not_the_logs_is_not_paid(world: World, shell: Shell) -> None:
+def test_a_payee_that_is_not_the_logs_is_not_paid(world: World, shell: Shell) -> None:
     """Whoever can change the database cannot send the seized money elsewhere."""
     world.call(A, "transfer", Holder(0xD).address, 0)
     done(world, shell, "HCMP/14", "freeze", A.address)
@@ -289,6 +296,8 @@ def test_a_role_that_conflicts_is_refused_by_the_contract_and_the_list_says_so(w
     world.until(lambda: acts(shell, "role/10") == ["refused"], turns=6)
     act = next(row for row in shell.answer("act", "list") if row["case"] == "role/10")
     assert act["reason"].startswith(f"RolesConflict(account {freezer}")
+    assert shell.error("act", "wait", "role/10")[1].startswith("grantRole is refused: RolesConflict")
+    assert shell.error("act", "wait", "role/11")[0] == "not-found"
 
 
 # -- the token's parameters
@@ -357,7 +366,7 @@ def test_an_act_of_others_is_accepted_when_a_person_asks(world: World, shell: Sh
     assert world.view("reportAge") == 86_400
 
 
-# -- the end
+# -- wallets
 
 
 def test_a_wallet_loses_its_mark_and_gets_it_back(world: World, shell: Shell) -> None:
@@ -366,6 +375,102 @@ def test_a_wallet_loses_its_mark_and_gets_it_back(world: World, shell: Shell) ->
     done(world, shell, "w/2", "wallet", "verify", A.address)
     assert shell.error("wallet", "verify", Holder(0x99).address, "--case", "w/3")[0] == "not-found"
     verified(world)
+
+
+# -- all of them
+
+
+def test_every_privileged_function_has_its_command_and_its_record(world: World, shell: Shell) -> None:
+    """What this world has used by now, and the rest: each is called by its command, and is in the log as documented."""
+    _use_the_rest(world, shell)
+    table = _documented()
+    assert set(table) == _privileged()
+    assert all(_exists(command) for command, _ in table.values())
+    assert {record for _, record in table.values()} <= set(schema.ACTIONS)
+    called, recorded = _called(world), _recorded(world)
+    # The deployment binds and opens; mints are orders of their own.
+    other = {name for name, (command, _) in table.items() if command in ("issuer deploy", "issuer mint request")}
+    assert set(table) - other <= called
+    assert {record for _, record in table.values()} <= recorded
+
+
+def _use_the_rest(world: World, shell: Shell) -> None:
+    done(world, shell, "rest/1", "stop", "transfer")
+    done(world, shell, "rest/2", "resume", "transfer")
+    nobody, foreign = Holder(0x55).address, checksum("0x" + "77" * 20)
+    shell.answer("token", "set", "hook", "none", "--case", "rest/3")
+    shell.answer("token", "set", "feed", world.issuer.speaking.feed, "--case", "rest/3")
+    done(world, shell, "rest/3", "token", "rescue", foreign, A.address, "1")
+    shell.answer("token", "retire", world.issuer.deployment.minter, "--case", "rest/4")
+    shell.answer("limit", "raise", "window", "--capacity", "2000000.00", "--refill", "1000.00", "--case", "rest/4")
+    shell.answer("attestor", "add", nobody, "--case", "rest/4")
+    world.until(lambda: set(acts(shell, "rest/4")) == {"proposed"}, turns=3)
+    for row in [row for row in shell.answer("act", "list") if row["case"] == "rest/4"]:
+        shell.answer("act", "cancel", row["act_id"], "--case", "rest/4")
+    world.until(lambda: set(acts(shell, "rest/4")) == {"cancelled"}, turns=6)
+    done(world, shell, "rest/5", "role", "grant", "FREEZER", nobody)
+    done(world, shell, "rest/6", "role", "revoke", "FREEZER", nobody, "--by", "admin")
+    done(world, shell, "rest/7", "role", "set", "FREEZER", "admin", "ADMIN")
+    done(world, shell, "rest/8", "role", "set", "FREEZER", "guardian", "GUARDIAN")
+    verified(world)
+
+
+def _privileged() -> set[str]:
+    """Every function of the table that needs a right, but for what only the contracts and the deployment call."""
+    open_to = {"anyone", "holder", "signed", "party", "target", "self", "deployer"}
+    found = set()
+    for contract, tables_ in tomllib.loads((ROOT / "contracts" / "roles.toml").read_text())["contracts"].items():
+        for signature, who in [*tables_["functions"].items(), *tables_["slow"].items()]:
+            if str(who) not in open_to and signature != "updateAuthority(address,address)":
+                found.add(f"{contract}.{signature}")
+    return found
+
+
+def _documented() -> dict[str, tuple[str, str]]:
+    """The command and the record of each function, as docs/powers.md has them."""
+    text = (ROOT / "docs" / "powers.md").read_text().split("<!-- functions -->")[1]
+    rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in text.strip().splitlines()[2:]]
+    return {row[0]: (row[2], row[3]) for row in rows}
+
+
+def _exists(command: str) -> bool:
+    """Whether the command line has it: `issuer NOUN VERB`; a slow act is proposed by many."""
+    if command == "any slow act":
+        return True
+    context, found = click.Context(cli._root), cli._root
+    for word in command.removeprefix("issuer ").split():
+        following = found.get_command(context, word) if isinstance(found, click.Group) else None
+        if following is None:
+            return False
+        found = following  # type: ignore[assignment]
+    return True
+
+
+def _called(world: World) -> set[str]:
+    """Every function that an order of this world's life calls, by its contract; also those inside of slow acts."""
+    sources = {short: name for name, short in CONTRACT_FILES.items()}
+    found = set()
+    with world.issuer.store.read() as connection:
+        orders = connection.execute(select(tables.intent).where(tables.intent.c.door == "chain")).all()
+    for row in orders:
+        told = row.payload
+        if row.kind in powers.QUICK:
+            contract = powers.QUICK[row.kind]
+            found.add(f"{sources[contract]}.{CONTRACTS[contract].functions[row.kind].signature}")
+        elif row.kind in ("propose", "accept", "cancel"):
+            contract = told["contract"]
+            found.add(f"{sources[contract]}.{CONTRACTS['token'].functions[row.kind].signature}")
+            if row.kind == "propose":
+                function, _ = CONTRACTS[contract].decode_call(told["act"])
+                found.add(f"{sources[contract]}.{CONTRACTS[contract].functions[function].signature}")
+    return found
+
+
+def _recorded(world: World) -> set[str]:
+    return {decode(body).action for body in stranger.bodies(world)}
+
+
+# -- and the end
 
 
 def test_a_retired_token_mints_no_more_and_redeems(world: World, shell: Shell) -> None:
