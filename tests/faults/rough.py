@@ -48,7 +48,9 @@ class RoughWorld(World):
     def pass_time(self) -> None:
         """Blocks, and a step of bank and auditor."""
         self.clock.advance(self.blocks * BLOCK_TIME)
-        for left in reversed(range(self.blocks)):
+        if self.blocks > 3:
+            self.chain.ask("anvil_mine", hex(self.blocks - 3), hex(BLOCK_TIME))
+        for left in (2, 1, 0):
             # A chain that was taken back and made again may be ahead of the clock.
             latest = rpc.head(self.chain.node).timestamp
             self.chain.mine_at(max(latest + 1, self.clock.now() - left * BLOCK_TIME))

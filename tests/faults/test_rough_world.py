@@ -51,7 +51,7 @@ def test_a_bad_line_to_the_node(tmp_path: Path, anvil: TestChain, seed: int) -> 
         anvil.url = line.url
         with opened(tmp_path, anvil) as world:
             line.otherwise = proxy.rough(choose, share=0.03)
-            for _ in range(12):
+            for _ in range(8):
                 world.live(choose)
                 world.turn()
             assert world.refused, "some steps could not be done"
@@ -68,7 +68,7 @@ def test_reorganisations_within_finality(tmp_path: Path, seed: int) -> None:
         with opened(tmp_path, chain, blocks=68) as world:
             world.blocks = 11
             taken_back = 0
-            for _ in range(20):
+            for _ in range(12):
                 world.live(choose)
                 world.turn()
                 if choose.random() < 0.5:
@@ -155,7 +155,7 @@ def test_a_full_disk(
     """Nothing can be stored, so nothing leaves; when there is room again, all goes on."""
     choose = Random(3)  # noqa: S311 - a seed, so that a test repeats
     with limited(tmp_path / "disk") as fill, opened(tmp_path / "disk", anvil) as world:
-        for number in range(8):
+        for number in range(6):
             world.live(choose)
             if number % 3 < 2:
                 world.turn()
@@ -177,7 +177,7 @@ def test_a_full_disk(
 def test_the_clock_jumps(world: RoughWorld, seed: int) -> None:
     """The issuer's clock is off by hours, to and fro, while bank and chain go on by the right one."""
     choose = Random(seed)  # noqa: S311 - a seed, so that a test repeats
-    for _ in range(12):
+    for _ in range(6):
         world.live(choose)
         right = world.clock.now()
         world.clock.seconds = right + choose.choice((-86400, -3600, -1, 3600, 30 * 3600))
@@ -195,7 +195,7 @@ def test_two_services_on_one_home(world: RoughWorld) -> None:
     choose = Random(5)  # noqa: S311 - a seed, so that a test repeats
     other = RoughWorld(world.path, world.chain)
     other.clock = world.clock
-    for _ in range(10):
+    for _ in range(6):
         world.live(choose)
         world.turn()
         other.attempt(other.issuer.service.step)
@@ -214,7 +214,7 @@ def test_two_services_on_two_copies_of_a_home(world: RoughWorld, seed: int) -> N
     shutil.copytree(world.path / "issuer", world.path / "copy")
     pair = [reopened(world, "issuer"), reopened(world, "copy")]
     broken: set[str] = set()
-    for _ in range(15):
+    for _ in range(8):
         world.live(choose)
         choose.shuffle(pair)
         for issuer in pair:

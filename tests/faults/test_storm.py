@@ -1,6 +1,6 @@
 """Real processes are killed under load: each comes back, and nothing is lost or done twice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tests.faults.exact import Truth
-from tests.faults.town import Town
+from tests.faults.town import BANK, CHAIN, DATABASE, Town
 from tests.postgres import Server, running
 
-SHORT, LONG = 8, 210
+LONG = 210
+
+TWO, FOUR, ROLES = ("all",) * 2, ("all",) * 4, ("bank", "chain", "operations", "operations")
 
 
 @pytest.fixture
@@ -20,11 +22,11 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def weather(town: Town, choose: Random, kills: int) -> Truth:
+def live_through(town: Town, choose: Random, weather: Iterable[str]) -> Truth:
     """A town is founded, lives through a storm, and comes to rest."""
     town.open_all()
     town.begin()
-    town.storm(choose, kills)
+    town.storm(choose, weather)
     truth = town.settle()
     town.command("reconcile")
     town.command("audit", "verify")
@@ -39,21 +41,26 @@ def told(town: Town, truth: Truth) -> str:
     )
 
 
+def test_each_part_dies_once(server: Server, tmp_path: Path, record_property: Any) -> None:
+    town = Town(tmp_path, TWO, server)
+    try:
+        weather = (town.daemons[0], CHAIN, DATABASE, BANK, town.daemons[1])
+        truth = live_through(town, Random(1), weather)  # noqa: S311 - a seed, though processes keep their own time
+        record_property("note", told(town, truth))
+    finally:
+        town.close()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("roles", "kills"),
-    [
-        pytest.param(("all", "all"), SHORT, id="two"),
-        pytest.param(("all",) * 4, 60, id="four", marks=pytest.mark.slow),
-        pytest.param(("bank", "chain", "operations", "operations"), 60, id="roles", marks=pytest.mark.slow),
-        pytest.param(("all", "all"), LONG, id="long", marks=pytest.mark.slow),
-    ],
+    ("roles", "kills"), [(TWO, LONG), (FOUR, 60), (ROLES, 60)], ids=["two daemons", "four daemons", "one for each role"]
 )
 def test_a_storm_on_postgresql(
     server: Server, tmp_path: Path, roles: tuple[str, ...], kills: int, record_property: Any
 ) -> None:
-    town = Town(tmp_path, roles, server)
+    town, choose = Town(tmp_path, roles, server), Random(kills)  # noqa: S311 - a seed, though time is the processes' own
     try:
-        truth = weather(town, Random(kills), kills)  # noqa: S311 - a seed, though processes keep their own time
+        truth = live_through(town, choose, town.weather(choose, kills))
         assert len(truth.wires) > kills
         record_property("note", told(town, truth))
     finally:
@@ -63,9 +70,9 @@ def test_a_storm_on_postgresql(
 @pytest.mark.slow
 def test_a_storm_on_sqlite(tmp_path: Path, record_property: Any) -> None:
     """Two daemons of one home, with the database in it."""
-    town = Town(tmp_path, ("all", "all"), None)
+    town, choose = Town(tmp_path, TWO, None), Random(7)  # noqa: S311 - a seed, though time is the processes' own
     try:
-        truth = weather(town, Random(7), 60)  # noqa: S311 - a seed, though processes keep their own time
+        truth = live_through(town, choose, town.weather(choose, 60))
         record_property("note", told(town, truth))
     finally:
         town.close()

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 
 from issuer.chain import anvil, rpc
 from issuer.chain.anvil import CHAIN_ID, Anvil, HomeChain
+from issuer.chain.transactions import LEASE
 from issuer.cli.home import Issuer, create_home, open_issuer
 from issuer.clock import SystemClock
 from issuer.errors import IssuerError, Unreachable
@@ -32,7 +33,7 @@ BIN = Path(sys.executable).parent
 EPOCH = 6
 """Slots; two epochs make a block final. A chain that is killed forgets its last seconds, and must not forget more."""
 
-CHAIN, DATABASE, BANK, AUDITOR = "chain", "database", "bank", "auditor"
+CHAIN, DATABASE, BANK, AUDITOR, PAUSE = "chain", "database", "bank", "auditor", "pause"
 PROGRAMS = {BANK: ("mockbank", "run"), AUDITOR: ("mockbank", "auditor", "run")}
 
 
@@ -54,7 +55,7 @@ class Town(RoughWorld):
         self.path = path
         self.daemons = [f"issuer {number} {role}" for number, role in enumerate(roles, start=1)]
         self.server = server
-        self.kills = dict.fromkeys((CHAIN, DATABASE, BANK, AUDITOR, "daemon", "pause"), 0)
+        self.kills = dict.fromkeys((CHAIN, DATABASE, BANK, AUDITOR, "daemon", PAUSE), 0)
         self.holders = [Holder(0xA0 + number) for number in range(len(NAMES))]
         self.refused = []
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -127,7 +128,7 @@ class Town(RoughWorld):
         self._running[name].send_signal(signal.SIGSTOP)
         self.wait(seconds)
         self._running[name].send_signal(signal.SIGCONT)
-        self._count("pause")
+        self._count(PAUSE)
 
     def _count(self, what: str) -> None:
         self.kills[what] += 1
@@ -181,21 +182,25 @@ class Town(RoughWorld):
 
     # -- the storm
 
-    def storm(self, choose: Random, kills: int) -> None:
-        """So many kills under load, of anything at any moment; what was killed is started again soon."""
-        targets = [*self.daemons * 3, BANK, AUDITOR, CHAIN, *((DATABASE, DATABASE) if self.server else ())]
-        for number in range(kills):
+    def weather(self, choose: Random, kills: int) -> Iterator[str]:
+        """What is hit next: daemons mostly, and now and then one is only paused for longer than its lease."""
+        others = (BANK, AUDITOR, CHAIN, *((DATABASE, DATABASE) if self.server else ()))
+        for number in range(1, kills + 1):
+            yield PAUSE if number % 25 == 0 else choose.choice([*self.daemons * 3, *others])
+
+    def storm(self, choose: Random, weather: Iterable[str]) -> None:
+        """Kills under load, of anything at any moment; what was killed is started again soon."""
+        for name in weather:
             for _ in range(choose.randrange(1, 5)):
                 self._try(lambda: self.live(choose))
                 self.wait(choose.random() / 2)
             self.check()
-            if number % 25 == 24:
-                self.pause(choose.choice(self.daemons), 12)
-                continue
-            name = choose.choice(targets)
-            self.kill(name)
-            self.wait(choose.random())
-            self.start(name)
+            if name == PAUSE:
+                self.pause(choose.choice(self.daemons), LEASE + 2)
+            else:
+                self.kill(name)
+                self.wait(choose.random())
+                self.start(name)
 
     def _try(self, act: Callable[[], object]) -> None:
         try:
@@ -204,9 +209,13 @@ class Town(RoughWorld):
             self.refused.append(error.what)
 
     def begin(self) -> None:
+        """Customers whose wallets are verified, and who have tokens to burn."""
         for number, name in enumerate(NAMES):
             self.onboard(name, account(number), self.holders[number], standing=True)
         self.until(lambda: self._verified() == len(NAMES))
+        for number, name in enumerate(NAMES):
+            self.wire(account(number), name, "10000.00")
+        self.until(lambda: all(self.balance(holder) for holder in self.holders))
 
     def settle(self, turns: int = 300) -> exact.Truth:
         self.until(self._settled, turns)
