@@ -181,11 +181,7 @@ AUTHORITY = _contract(
         "schedule(address target, bytes data, uint48 when) returns (bytes32 operationId, uint32 nonce)",
         "execute(address target, bytes data) returns (uint32)",
         "cancel(address caller, address target, bytes data) returns (uint32)",
-        "getSchedule(bytes32 id) returns (uint48)",
         "getTargetAdminDelay(address target) returns (uint32)",
-        "getRoleAdmin(uint64 roleId) returns (uint64)",
-        "getRoleGuardian(uint64 roleId) returns (uint64)",
-        "getRoleGrantDelay(uint64 roleId) returns (uint32)",
         "rolesOf(address account) returns (uint256 roles)",
         "hasRole(uint64 roleId, address account) returns (bool isMember, uint32 executionDelay)",
         "getAccess(uint64 roleId, address account) returns (uint48 since, uint32 currentDelay, uint32 pendingDelay,"
