@@ -4,10 +4,12 @@ pragma solidity 0.8.37;
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
+import {OffshoreYuan} from "../../OffshoreYuan.sol";
 import {IOffshoreYuan} from "../../interfaces/IOffshoreYuan.sol";
 import {ISlowActs} from "../../interfaces/ISlowActs.sol";
 import {FROZEN, VERIFIED} from "../../types/AccountWord.sol";
 import {ALL_STOPS, STOP_MINT, STOP_REDEEM, STOP_TRANSFER} from "../../types/RulesWord.sol";
+import {create} from "../support/Code.sol";
 import {CNH, Deployed} from "../support/Deployed.sol";
 import {CeilingHook, Part} from "../support/Doubles.sol";
 import {PlainToken} from "../support/Tokens.sol";
@@ -119,6 +121,17 @@ contract PowersTest is Deployed {
         vm.expectRevert(abi.encodeWithSelector(IOffshoreYuan.AlreadyBound.selector, address(minter)));
         vm.prank(admin);
         token.bind(address(minter));
+    }
+
+    function test_the_first_minter_is_not_named_by_just_anyone() public {
+        OffshoreYuan fresh = OffshoreYuan(create("OffshoreYuan", abi.encode(authority, address(feed), DELAY)));
+        address its = address(new Part(address(fresh)));
+        vm.expectRevert(abi.encodeWithSelector(ISlowActs.NotAllowed.selector, mallory, fresh.bind.selector));
+        vm.prank(mallory);
+        fresh.bind(its);
+        vm.prank(admin);
+        fresh.bind(its);
+        vm.assertEq(fresh.minter(), its);
     }
 
     // Slow acts
