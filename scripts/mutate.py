@@ -387,7 +387,7 @@ def sample(count: int) -> dict[Mutant, Outcome]:
 def explained() -> dict[str, str]:
     """Why a mutant that survives does no harm, by its name."""
     found = tomllib.loads(SURVIVORS.read_text())
-    return {item["mutant"]: item["reason"].strip() for item in found.get("survivors", [])}
+    return {item["mutant"]: " ".join(item["reason"].split()) for item in found.get("survivors", [])}
 
 
 def unexplained(outcomes: Mapping[Mutant, Outcome]) -> list[str]:
