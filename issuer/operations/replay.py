@@ -440,7 +440,14 @@ def _refuse(unit: Unit, kind: str, subject: str, told: dict[str, Any]) -> None:
 def _fail(unit: Unit, _policy: Policy, recall: Recall) -> None:
     """A transaction came to nothing, finally; the log knows it whether or not the database knows the transaction."""
     told = recall.head.after or {}
-    intent_id = _waiting_intent(unit, told["kind"], recall.head.subject)
+    try:
+        intent_id = _waiting_intent(unit, told["kind"], recall.head.subject)
+    except NotFound:
+        if told["kind"] != "fence":
+            raise
+        # An earlier recovery's, of which this database knows nothing: its effect lay on the chain alone.
+        recall.use_head()
+        return
     live = (tables.transaction.c.intent_id == intent_id, tables.transaction.c.state == TransactionState.SIGNED)
     ended = {"state": TransactionState.FINAL, "outcome": told["outcome"]}
     unit.connection.execute(update(tables.transaction).where(*live).values(ended))
