@@ -41,9 +41,7 @@ def break_finality(world: World) -> str | None:
     """Other blocks in the place of final ones that the issuer has acted on: it must stop, and the run ends."""
     depth = world.random.randint(FINALITY + 1, FINALITY + 4)
     ancestor = world.chain.head.number - depth
-    if world.number < 60 or ancestor < world.chain.base or world.records.final_block() <= ancestor:
-        return None
-    if world.records.recovering():
+    if ancestor < world.chain.base or world.records.final_block() <= ancestor or world.records.recovering():
         return None
     world.watch.excuses.broken = True
     return _reorganise(world, depth, "broken finality")
@@ -145,6 +143,7 @@ def node_trouble(world: World) -> str:
             {"crowded": 0.3},
             {"garbled": 0.1},
             {"blind": 0.7},
+            {"blind": 0.9},
             {"lag": world.random.randint(1, 8)},
             {"jitter": world.random.randint(1, 5)},
             {"narrow": 1, "lag": 2},

@@ -18,7 +18,7 @@ def settle(world: World) -> None:
     world.say("       everything is mended")
     _mend(world)
     for _ in range(_PATIENCE):
-        if not _turn(world):
+        if not _turn(world) or world.records.recovering():
             if not _waiting(world):
                 break
             world.advance(3600)  # what waits may wait for the clock

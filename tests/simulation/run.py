@@ -18,7 +18,7 @@ WORK: dict[Event, float] = {
     people.decide: 2,
     people.hesitate: 2,
     people.back_up: 2,
-    people.enter_again: 3,
+    people.enter_again: 10,
     people.refund: 1,
     people.release: 2,
     people.clear_lock: 7,
@@ -37,14 +37,13 @@ WORK: dict[Event, float] = {
 
 TROUBLE: dict[Event, float] = {
     faults.reorganise: 4,
-    faults.break_finality: 0.1,
     faults.drop: 2,
     faults.change_fees: 2,
     faults.drain: 0.7,
     faults.steal: 0.5,
     faults.mint_for_oneself: 0.1,
-    faults.node_trouble: 5,
-    faults.folder_trouble: 3,
+    faults.node_trouble: 8,
+    faults.folder_trouble: 5,
     faults.repeat_notice: 2,
     faults.sleep: 0.5,
     faults.jump: 1,
@@ -52,9 +51,9 @@ TROUBLE: dict[Event, float] = {
     faults.wire_under_another_name: 1.5,
     faults.wire_from_a_stranger: 1,
     faults.recall: 0.7,
-    faults.give_back: 1.5,
-    faults.close_account: 0.6,
-    faults.take_a_fee: 0.3,
+    faults.give_back: 2.5,
+    faults.close_account: 1,
+    faults.take_a_fee: 0.6,
     people.give_up: 1,
     people.freeze: 1,
     people.stop: 0.5,
@@ -62,6 +61,9 @@ TROUBLE: dict[Event, float] = {
     people.restore: 0.4,
 }
 """What goes wrong; each run has none of it, some, or much."""
+
+_BREAK = 0.15
+"""The share of runs that end with broken finality, after which nothing is to move any more."""
 
 
 @dataclass(kw_only=True)
@@ -95,6 +97,9 @@ def _live(world: World, steps: int) -> None:
     weights = WORK | {event: weight * world.random.choice((0, 0, 1, 1, 3)) for event, weight in TROUBLE.items()}
     world.step(people.register)
     world.step(people.register)
-    while world.number < steps and not world.watch.excuses.broken:
+    while world.number < steps:
         world.step(world.random.choices(list(weights), list(weights.values()))[0])
-    rest.stand_still(world) if world.watch.excuses.broken else rest.settle(world)
+    if world.random.random() < _BREAK and world.step(faults.break_finality):
+        rest.stand_still(world)
+    else:
+        rest.settle(world)
