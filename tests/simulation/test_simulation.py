@@ -1,0 +1,60 @@
+"""Runs of the simulated world: nothing is violated, and what must meet has met."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.campaign import Campaign
+from tests.simulation.coverage import MUST_MEET
+from tests.simulation.run import run
+from tests.simulation.stage import Stage
+
+SEEDS = range(1, 201)
+"""The quick profile; `make simulate SEEDS=first..last` runs any other seeds."""
+SHARES = 10
+"""Parts of it, which any process may run."""
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    made = Stage()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder of this test run that all its processes see."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "simulation"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_no_run_violates_an_invariant(stage: Stage, shared: Path, share: int) -> None:
+    """Whoever ends last sees what all of them met."""
+    found = Campaign()
+    for seed in SEEDS[share::SHARES]:
+        found.add(run(stage, seed))
+    assert not found.failures, found.failures[0].failure
+    part = shared / f".{share}"
+    part.write_text(json.dumps(sorted(found.pairs)))
+    part.rename(shared / f"{share}.json")
+    parts = list(shared.glob("*.json"))
+    if len(parts) == SHARES:
+        _require_met({(fault, state) for path in parts for fault, state in json.loads(path.read_text())})
+
+
+def _require_met(pairs: set[tuple[str, str]]) -> None:
+    missing = {(fault, state) for fault, states in MUST_MEET.items() for state in states} - pairs
+    assert not missing, f"these never met: {sorted(missing)}"
+
+
+def test_a_seed_runs_the_same_again(stage: Stage) -> None:
+    first, second = run(stage, 7), run(stage, 7)
+    run(stage, 8)
+    third = run(stage, 7)
+    assert first.trace == second.trace == third.trace
