@@ -12,7 +12,7 @@ from tests.benchmarks import system
 from tests.benchmarks.figures import Line, Measurement, Value, milliseconds
 from tests.benchmarks.system import System
 
-ORDERS = 21
+ORDERS = 11
 REST = 4.0  # seconds of idling before each, so that the final block is a new one
 
 TEXT = f"""

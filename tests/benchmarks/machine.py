@@ -22,7 +22,8 @@ _PAGE = b"\x00" * 4096
 
 TEXT = f"""
 Both engines run as they are installed; the settings that decide what a commit is worth are asked of them. A sync is
-{SYNCS} times 4 KiB appended to a file and fsynced, on the disk where everything is measured.
+{SYNCS} times 4 KiB appended to a file and fsynced, on the disk where everything is measured. The load tells what else
+the machine was doing: above the number of its cores, other work has taken its share of every time on this page.
 """
 
 _POSTGRESQL = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers")
