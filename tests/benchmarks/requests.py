@@ -118,7 +118,7 @@ MEASUREMENT = Measurement(
             name="requests_per_second",
             what="accepted and committed, each by itself",
             unit="requests/s",
-            at_least=Decimal(198),
+            at_least=Decimal(PACE),
         ),
         *(
             Line(name=f"requests_{name}_p{share}_ms", what=f"{what}, {share}th percentile", unit="ms")
