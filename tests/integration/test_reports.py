@@ -204,7 +204,7 @@ def test_a_trace_is_found_by_number_and_by_kind(desk: Desk, alice: int) -> None:
     with desk.store.read() as connection:
         order = trace.subjects(connection, "order:1")
         assert trace.subjects(connection, "1") == order
-        assert [name.partition(":")[0] for name in order] == ["order", "batch", "report"]
+        assert [name.partition(":")[0] for name in order] == ["deposit", "order", "batch", "report"]
         assert trace.subjects(connection, "redemption:20000") == ["redemption:20000"]
         assert trace.subjects(connection, "20000") == ["redemption:20000"]
         for unknown in ("2", "order:20000", "redemption:1"):

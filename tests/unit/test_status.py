@@ -50,7 +50,15 @@ def test_an_order_at_its_end_waits_for_nothing(state: OrderState) -> None:
 
 
 def _redemption(state: RedemptionState, reason: str | None = None) -> dict[str, object]:
-    return {"id": 70_000, "value": 70_000, "state": state, "reason": reason, "at": NOW, "deadline": NOW + 60}
+    return {
+        "id": 70_000,
+        "value": 70_000,
+        "state": state,
+        "reason": reason,
+        "seized_under": None,
+        "at": NOW,
+        "deadline": NOW + 60,
+    }
 
 
 def test_a_redemption_past_its_deadline_is_called_late() -> None:
