@@ -2,10 +2,8 @@
 
 import os
 import pwd
-import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,10 +14,8 @@ import pytest
 from pgserver._commands import POSTGRES_BIN_PATH
 from pgserver.utils import ensure_folder_permissions, ensure_prefix_permissions, ensure_user_exists
 
+from tests import document
 from tests.anvil import ROOT, free_port
-
-DOCUMENT = ROOT / "docs" / "operations.md"
-PATIENCE = 900  # seconds, for a machine that does much else
 
 # PostgreSQL's own programs do not run as root: where the test does, they are run by another user.
 AS_SERVER = """
@@ -45,18 +41,14 @@ def servers() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def commands() -> str:
-    return "".join(re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE))
-
-
 def test_the_document_works_as_written(tmp_path: Path, servers: Path) -> None:
     functions = AS_SERVER if os.geteuid() == 0 else ""
-    script = f"set -e\ntrap 'kill $(jobs -p); wait' EXIT\n{functions}{commands()}\nissuer status --json > status.json\n"
+    commands = "".join(document.blocks("operations.md"))
+    script = f"{document.END_WHAT_WAS_STARTED}{functions}{commands}\nissuer status --json > status.json\n"
     passphrases = dict.fromkeys(("ISSUER_PASSPHRASE", "MOCKBANK_PASSPHRASE", "AUDITOR_PASSPHRASE"), "only for tests")
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{POSTGRES_BIN_PATH}:{os.environ['PATH']}",
         "BIN": str(POSTGRES_BIN_PATH),
-        "HOME": str(tmp_path),
         "RPC_URL": f"http://127.0.0.1:{free_port()}",
         "ISSUER_OPERATOR": "ann",
         "PRIMARY": str(servers / "primary"),
@@ -66,14 +58,5 @@ def test_the_document_works_as_written(tmp_path: Path, servers: Path) -> None:
         "PYTHONPATH": str(ROOT),
         **passphrases,
     }
-    shell = subprocess.Popen(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        output, _ = shell.communicate(timeout=PATIENCE)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGTERM)
-    assert shell.returncode == 0, output[-6000:]
+    document.carry_out(script, tmp_path, environment)
     assert '"locks": []' in (tmp_path / "status.json").read_text()

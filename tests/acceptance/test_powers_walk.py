@@ -1,22 +1,13 @@
 """The powers as an operator uses them: every command of docs/powers.md, in its order, in one shell and small world."""
 
 import os
-import re
-import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from issuer.chain.signer import LocalSigner
 from issuer.money import parse_units
-from tests import anvil, stranger
-from tests.anvil import ROOT
+from tests import anvil, document, stranger
 from tests.world import A_BANK, B_BANK, PASSPHRASE, Holder, World
-
-DOCUMENT = ROOT / "docs" / "powers.md"
-PATIENCE = 600  # seconds, for a machine that does much else
 
 
 class Wallet(Holder):
@@ -55,11 +46,8 @@ def _wallet(world: World, name: str) -> Wallet:
 
 def walk(path: Path, world: World) -> str:
     """What the shell says, while time passes for everybody."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
     environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-        "HOME": str(path),
         "RPC_URL": world.chain.url,
         "ISSUER_HOME": str(world.path / "issuer"),
         "ISSUER_OPERATOR": "ann",
@@ -67,19 +55,9 @@ def walk(path: Path, world: World) -> str:
         "AUDITOR_PASSPHRASE": PASSPHRASE,
         "BANK_FOLDER": str(world.path / "folder"),
     }
-    with (path / "output").open("w") as output:
-        shell = subprocess.Popen(
-            ["bash", "-c", "set -eo pipefail\n" + "".join(blocks)], cwd=path, env=environment, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        try:
-            ends = time.monotonic() + PATIENCE
-            while shell.poll() is None and time.monotonic() < ends:
-                world.turn()
-                time.sleep(0.5)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(shell.pid, signal.SIGTERM)
-    said = (path / "output").read_text()
-    assert shell.wait() == 0, said[-4000:]
-    return said
+    with document.shell("".join(document.blocks("powers.md")), path, environment) as running:
+        ends = time.monotonic() + document.PATIENCE
+        while running.poll() is None and time.monotonic() < ends:
+            world.turn()
+            time.sleep(0.5)
+    return document.said(running, path)

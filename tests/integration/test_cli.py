@@ -22,6 +22,7 @@ from issuer.operations import wallets
 from issuer.settings import Settings, load
 from issuer.store import tables
 from issuer.store.unit import Store
+from tests import shell as shells
 from tests.clock import ManualClock
 
 PASSPHRASE = "only for tests"
@@ -66,25 +67,11 @@ def _set(monkeypatch: pytest.MonkeyPatch, folder: Path, home: Path) -> None:
     monkeypatch.setenv("RPC_URL", NOWHERE)
 
 
-class Shell:
-    """Runs command lines in this process and reads what they print."""
+class Shell(shells.Shell):
+    """The same, of refusals: both forms of one are checked."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        self._capsys.readouterr()
-        status = cli.run(arguments)
-        printed = self._capsys.readouterr()
-        return status, printed.out, printed.err
-
-    def answer(self, *arguments: str) -> Any:
-        status, out, err = self.run(*arguments, "--json")
-        assert status == 0, (out, err)
-        return json.loads(out)
-
-    def error(self, *arguments: str) -> tuple[int, str]:
-        """Exit status and code of a refusal; both forms of it are checked."""
+    def refusal(self, *arguments: str) -> tuple[int, str]:
+        """Exit status and code."""
         status, out, err = self.run(*arguments, "--json")
         told = json.loads(out)["error"]
         assert set(told) == {"code", "what", "do"}
@@ -260,7 +247,7 @@ def test_bad_input_is_refused_and_changes_nothing(
     command: tuple[str, ...], code: str, home: Path, store: Store, shell: Shell
 ) -> None:
     before = _contents(home, store)
-    assert shell.error(*command) == (1, code)
+    assert shell.refusal(*command) == (1, code)
     assert _contents(home, store) == before
 
 
@@ -284,7 +271,7 @@ def test_a_wrong_command_line_has_exit_status_2(
     command: tuple[str, ...], home: Path, store: Store, shell: Shell
 ) -> None:
     before = _contents(home, store)
-    assert shell.error(*command) == (2, "usage")
+    assert shell.refusal(*command) == (2, "usage")
     status, out, err = shell.run(*command)
     assert (status, out) == (2, "")
     assert "Usage: issuer" in err
@@ -300,7 +287,7 @@ def test_a_refusal_for_people_stands_on_stderr(shell: Shell) -> None:
 def test_without_a_home_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     _set(monkeypatch, tmp_path, tmp_path / "absent")
     for command in (("status",), ("customer", "list"), ("wallet", "new", "alice"), ("deploy",)):
-        assert shell.error(*command) == (1, "misconfigured")
+        assert shell.refusal(*command) == (1, "misconfigured")
     for command in (("chain",), ("run",)):
         assert shell.run(*command)[0] == 1
     assert not (tmp_path / "absent").exists()
@@ -311,35 +298,35 @@ def test_a_wrong_passphrase_is_refused(monkeypatch: pytest.MonkeyPatch, shell: S
     shell.answer("customer", "add", "A", "--jurisdiction", "HK", "--account", "388000000001")
     shell.answer("wallet", "challenge", "alice", "--customer", "1")
     monkeypatch.setenv("ISSUER_PASSPHRASE", "another")
-    assert shell.error("wallet", "register", "alice", "--sign-with", "alice") == (1, "misconfigured")
+    assert shell.refusal("wallet", "register", "alice", "--sign-with", "alice") == (1, "misconfigured")
 
 
 def test_a_missing_passphrase_is_asked_for_at_a_terminal_only(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     monkeypatch.delenv("ISSUER_PASSPHRASE")
-    assert shell.error("wallet", "new", "alice") == (1, "misconfigured")
+    assert shell.refusal("wallet", "new", "alice") == (1, "misconfigured")
     shell.answer("wallet", "list")
 
 
 def test_bad_settings_are_refused_without_a_traceback(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     monkeypatch.setenv("FINALITY", "soon")
-    assert shell.error("customer", "list") == (1, "misconfigured")
+    assert shell.refusal("customer", "list") == (1, "misconfigured")
 
 
 def test_a_database_of_another_version_is_refused(home: Path, shell: Shell) -> None:
     with closing(sqlite3.connect(home / "issuer.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    assert shell.error("customer", "list") == (1, "misconfigured")
+    assert shell.refusal("customer", "list") == (1, "misconfigured")
 
 
 def test_a_database_that_is_none_is_refused_without_a_traceback(home: Path, shell: Shell) -> None:
     (home / "issuer.db").write_bytes(b"this is no database" * 1000)
-    status, code = shell.error("customer", "list")
+    status, code = shell.refusal("customer", "list")
     assert (status, code) == (1, "unreachable")
 
 
 def test_a_database_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
-    assert shell.error("customer", "list") == (1, "unreachable")
+    assert shell.refusal("customer", "list") == (1, "unreachable")
 
 
 # -- init
@@ -388,7 +375,7 @@ def test_init_that_was_cut_short_is_finished_by_the_same_passphrase_only(
     (home / "keys/guardian.json").unlink()
     sender = json.loads((home / "keys/sender.json").read_bytes())["address"]
     monkeypatch.setenv("ISSUER_PASSPHRASE", "another")
-    assert shell.error("init") == (1, "misconfigured")
+    assert shell.refusal("init") == (1, "misconfigured")
     (home / "keys/guardian.json").unlink()
     monkeypatch.setenv("ISSUER_PASSPHRASE", PASSPHRASE)
     assert shell.answer("init")["keys"]["sender"].removeprefix("0x").lower() == sender.removeprefix("0x").lower()
@@ -414,11 +401,11 @@ def test_a_key_is_bound_to_its_request(home: Path, store: Store, shell: Shell) -
     shell.answer("customer", "add", "A", "--jurisdiction", "HK", "--account", "388000000001", "--key", "k")
     before = _contents(home, store)
     other = ("customer", "add", "B", "--jurisdiction", "HK", "--account", "388000000002", "--key", "k")
-    assert shell.error(*other) == (1, "conflict")
-    assert shell.error("lock", "clear", "1", "--key", "k") == (1, "conflict")
+    assert shell.refusal(*other) == (1, "conflict")
+    assert shell.refusal("lock", "clear", "1", "--key", "k") == (1, "conflict")
     assert _contents(home, store) == before
     same = ("customer", "add", "A", "--jurisdiction", "HK", "--account", "388000000001", "--key", "k")
-    assert shell.error(*same, "--operator", "bob") == (1, "conflict")
+    assert shell.refusal(*same, "--operator", "bob") == (1, "conflict")
 
 
 def test_a_key_is_made_and_shown_when_there_is_none(shell: Shell) -> None:
@@ -430,7 +417,7 @@ def test_a_key_is_made_and_shown_when_there_is_none(shell: Shell) -> None:
 
 def test_a_prohibited_customer_is_refused_and_logged(shell: Shell) -> None:
     command = ("customer", "add", "A", "--jurisdiction", "CN", "--account", "388000000001")
-    assert shell.error(*command) == (1, "prohibited-jurisdiction")
+    assert shell.refusal(*command) == (1, "prohibited-jurisdiction")
     assert shell.answer("customer", "list") == []
     (last,) = shell.answer("audit", "show", "--limit", "1")
     assert last["record"]["action"] == "request.refused"
@@ -457,9 +444,9 @@ def test_a_wallet_is_registered_by_its_own_signature_only(shell: Shell) -> None:
     given = shell.answer("wallet", "challenge", "alice", "--customer", "1")
     assert address in given["challenge"]
     # The node is asked whether a contract answers for the wallet; where none is, another key's signature is no proof.
-    assert shell.error("wallet", "register", "alice", "--sign-with", "mallory")[0] == 1
+    assert shell.refusal("wallet", "register", "alice", "--sign-with", "mallory")[0] == 1
     assert shell.answer("wallet", "register", "alice", "--sign-with", "alice")["state"] == "registered"
-    assert shell.error("wallet", "register", "alice", "--sign-with", "alice") == (1, "refused")
+    assert shell.refusal("wallet", "register", "alice", "--sign-with", "alice") == (1, "refused")
     found = {row["name"]: row for row in shell.answer("wallet", "list")}
     assert (found["alice"]["state"], found["alice"]["customer_id"]) == ("registered", 1)
     assert found["mallory"]["state"] is None
@@ -478,24 +465,24 @@ def test_an_order_says_what_it_waits_for(alice: str, shell: Shell) -> None:
 def test_a_large_order_needs_another_operator(alice: str, shell: Shell) -> None:
     order = shell.answer("mint", "request", "1000000.01", "--customer", "1", "--wallet", alice)
     assert order["state"] == "requested"
-    assert shell.error("mint", "approve", "1") == (1, "refused")
+    assert shell.refusal("mint", "approve", "1") == (1, "refused")
     assert shell.answer("mint", "approve", "1", "--operator", "bob")["state"] == "approved"
-    assert shell.error("mint", "reject", "1", "--operator", "bob") == (1, "refused")
+    assert shell.refusal("mint", "reject", "1", "--operator", "bob") == (1, "refused")
     assert shell.answer("mint", "cancel", "1")["state"] == "cancelled"
-    assert shell.error("mint", "cancel", "1") == (1, "refused")
+    assert shell.refusal("mint", "cancel", "1") == (1, "refused")
     assert "Nothing is left to cancel." in shell.run("mint", "cancel", "1")[2]
 
 
 def test_an_order_beyond_the_books_is_refused(alice: str, home: Path, store: Store, shell: Shell) -> None:
     before = _contents(home, store)
     largest = ("mint", "request", "9223372036854.00", "--customer", "1", "--wallet", alice)
-    assert shell.error(*largest) == (1, "invalid-amount")
+    assert shell.refusal(*largest) == (1, "invalid-amount")
     assert _contents(home, store) == before
 
 
 def test_an_order_to_another_customers_wallet_is_refused(alice: str, shell: Shell) -> None:
     shell.answer("customer", "add", "Platform B", "--jurisdiction", "HK", "--account", "388000000002")
-    assert shell.error("mint", "request", "1.00", "--customer", "2", "--wallet", alice) == (1, "refused")
+    assert shell.refusal("mint", "request", "1.00", "--customer", "2", "--wallet", alice) == (1, "refused")
 
 
 def test_powers_are_asked_for_under_a_case(alice: str, shell: Shell) -> None:
@@ -529,7 +516,7 @@ def test_books_that_do_not_add_up_are_told(store: Store, shell: Shell) -> None:
     with store.unit("post") as unit:
         journal.post(unit, journal.transfer("test", "x", debit=chart.COLLECTION, credit="customer:1", units=1))
         unit.connection.execute(update(tables.account).values(balance=2).where(tables.account.c.name == "customer:1"))
-    assert shell.error("ledger", "balances") == (1, "broken-invariant")
+    assert shell.refusal("ledger", "balances") == (1, "broken-invariant")
 
 
 def test_the_log_shows_its_records_as_they_are(alice: str, store: Store, shell: Shell) -> None:
