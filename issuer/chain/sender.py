@@ -1,7 +1,7 @@
 """The sender: takes intents out, as transactions whose bytes are stored before they are sent.
 
-- Before anything is signed it is simulated on top of the transactions that wait before it. What would revert is not
-  signed: that is a fact ("refused"), and operations decide.
+- Before anything is signed it is simulated on top of the transactions that wait before it, all that is due together.
+  What would revert is not signed: that is a fact ("refused"), and operations decide.
 - What was signed is read back from its bytes and compared with the intent.
 - The nonce is a row, taken in the database transaction that stores the bytes; only then are they sent.
 - Stored bytes are sent in every step until their nonce is final. No answer to that changes anything.
@@ -12,8 +12,8 @@
 import os
 import secrets
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from issuer.chain import calls, fees, parts, rpc, transactions
 from issuer.chain.deployment import Deployment
@@ -47,7 +47,7 @@ _RUN = secrets.token_hex(4)
 class Limits:
     """How the sender may spend. Fees in wei per gas, times in seconds by the clock."""
 
-    in_flight: int = 4  # transactions of one key that wait to be mined
+    in_flight: int = 16  # transactions of one key that wait to be mined; geth keeps so many of each account for sure
     small_gas: int = 2_000_000  # fits into every network's blocks
     block_share: int = 2  # a larger transaction takes at most one part in so many of a block's gas
     bump_after: int = 60  # how long one offer stands
@@ -65,6 +65,7 @@ class Ground:
     waiting: tuple[Sent, ...]  # of this key, not in the head's chain yet, by nonce
     fees: Fees
     balance: int  # wei
+    promised: int  # wei of it that what waits may cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,14 @@ class Draft:
     target: str
     data: str
     gas: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a call cannot be made, or would revert."""
+
+    error: str
+    arguments: Sequence[object]
 
 
 class Sender:
@@ -105,11 +114,12 @@ class Sender:
 
         Raises Unreachable if the node does not answer; what is stored then is sent by the next step.
         """
+        # What was signed earlier goes first: nothing after it can be mined without it.
+        done = self._repeat()
         with self._store.read() as connection:
             due = intents.due(connection, Door.CHAIN)
             self._deployment = parts.current(connection, self._deployment)
-        done = sum(self._serve(job, wanted) for job, wanted in _by_job(due).items())
-        return done + self._repeat()
+        return done + sum(self._serve(job, wanted) for job, wanted in _by_job(due).items())
 
     def cancel(self, transaction_id: int) -> str:
         """Put a bare transfer to itself in the place of a transaction that is stuck; its hash.
@@ -135,20 +145,33 @@ class Sender:
     def _serve(self, job: Job, wanted: Sequence[Intent]) -> int:
         """Send one key's intents in order, as far as its limits allow."""
         done = 0
-        for intent in wanted:
+        while done < len(wanted):
             ground = self._ground(job)
-            if ground is None or len(ground.waiting) >= self._limits.in_flight:
+            room = 0 if ground is None else self._limits.in_flight - len(ground.waiting)
+            settled = 0 if ground is None or room <= 0 else self._advance(ground, wanted[done : done + room])
+            if not settled:
                 break
-            try:
-                draft = self._draft(ground, intent)
-                if draft is not None and not self._affords(ground, draft):
-                    break
-                if draft is not None:
-                    self._take(ground, draft)
-            except Conflict:
-                break
-            done += 1
+            done += settled
         return done
+
+    def _advance(self, ground: Ground, wanted: Sequence[Intent]) -> int:
+        """Send intents up to the first that would revert, which is then a fact; how many are settled so.
+
+        None of them is, or not all, when the key cannot pay or another process was faster.
+        """
+        settled = 0
+        try:
+            for intent, outcome in self._drafts(ground, wanted):
+                if isinstance(outcome, Refusal):
+                    self._refuse(ground, intent, outcome)
+                elif self._affords(ground, outcome):
+                    ground = self._take(ground, outcome)
+                else:
+                    break
+                settled += 1
+        except Conflict:
+            pass
+        return settled
 
     def _hold(self, address: str) -> int | None:
         """The term in which this process sends with a key, or None while another one does."""
@@ -173,7 +196,10 @@ class Sender:
         if len(waiting) != key.next_nonce - mined:
             return None  # nonces that are free on chain and used here: an outcome is still to be told
         balance = rpc.balance(self._node, key.address, head.number)
-        return Ground(key=key, term=term, head=head, waiting=waiting, fees=self._suggest(), balance=balance)
+        promised = sum(item.gas * item.newest.max_fee for item in waiting)
+        return Ground(
+            key=key, term=term, head=head, waiting=waiting, fees=self._suggest(), balance=balance, promised=promised
+        )
 
     def _key(self, job: Job) -> Key:
         with self._store.read() as connection:
@@ -188,26 +214,41 @@ class Sender:
         assert found is not None  # noqa: S101 - written in this unit
         return found
 
-    def _draft(self, ground: Ground, intent: Intent) -> Draft | None:
-        """The call that an intent asks for, or None if it cannot be made or would revert, which is then a fact."""
-        try:
-            first = self._next_number(ground) if intent.kind == "mint" else 0
-            target, data = calls.encode(self._deployment, intent, first=first)
-        except InvalidInput as error:
-            self._refuse(ground, intent, "InvalidInput", [error.what])
-            return None
-        result = self._simulate(ground, Call(sender=ground.key.address, target=target, data=data))
+    def _drafts(self, ground: Ground, wanted: Sequence[Intent]) -> Iterator[tuple[Intent, Draft | Refusal]]:
+        """The calls that intents ask for, each simulated after those before it, up to the first that is refused."""
+        made, malformed = self._encode(ground, wanted)
+        for intent, call, result in zip(wanted, made, self._simulate(ground, made), strict=False):
+            outcome = self._judge(intent, call, result)
+            yield intent, outcome
+            if isinstance(outcome, Refusal):
+                return
+        if malformed is not None:
+            yield wanted[len(made)], malformed
+
+    def _encode(self, ground: Ground, wanted: Sequence[Intent]) -> tuple[list[Call], Refusal | None]:
+        """The calls of intents up to the first that makes none, and what is wrong with that one."""
+        made: list[Call] = []
+        first = self._next_number(ground) if any(intent.kind == "mint" for intent in wanted) else 0
+        for intent in wanted:
+            try:
+                target, data = calls.encode(self._deployment, intent, first=first)
+            except InvalidInput as error:
+                return made, Refusal(error="InvalidInput", arguments=[error.what])
+            made.append(Call(sender=ground.key.address, target=target, data=data))
+            first += len(intent.payload["orders"]) if intent.kind == "mint" else 0
+        return made, None
+
+    def _judge(self, intent: Intent, call: Call, result: Result) -> Draft | Refusal:
+        """What comes of a call that was simulated."""
         if not result.succeeded:
-            error_name, arguments = contracts.decode_error(result.data)
-            self._refuse(ground, intent, error_name, list(arguments.values()))
-            return None
-        # Gas that was refunded in the simulation is needed first; what is not used is not paid for.
-        gas = result.gas_used * 3 // 2 + 30_000
+            error, arguments = contracts.decode_error(result.data)
+            return Refusal(error=error, arguments=list(arguments.values()))
+        # What is not used is not paid for. Gas that is refunded, a fifth at most (EIP-3529), is needed first.
+        gas = result.gas_used * 4 // 3 + 30_000
         most = self._most_gas(gas)
         if gas > most:
-            self._refuse(ground, intent, TOO_LARGE, [gas, most])
-            return None
-        return Draft(intent=intent, target=target, data=data, gas=gas)
+            return Refusal(error=TOO_LARGE, arguments=[gas, most])
+        return Draft(intent=intent, target=call.target, data=call.data, gas=gas)
 
     def _most_gas(self, gas: int) -> int:
         """How much one transaction may take of a block; not asked of the node for what fits into any."""
@@ -215,24 +256,24 @@ class Sender:
 
     def _next_number(self, ground: Ground) -> int:
         call = contracts.TOKEN.call("nextNumber")
-        result = self._simulate(ground, Call(sender=ground.key.address, target=self._deployment.token, data=call))
+        (result,) = self._simulate(ground, [Call(sender=ground.key.address, target=self._deployment.token, data=call)])
         if not result.succeeded:
             raise Unreachable("the node cannot read the token's next number")
         return int(contracts.TOKEN.output("nextNumber", result.data)["0"])
 
-    def _simulate(self, ground: Ground, call: Call) -> Result:
-        """What the call does on the head, after the key's waiting transactions."""
+    def _simulate(self, ground: Ground, following: Sequence[Call]) -> list[Result]:
+        """What calls do on the head one after another, after the key's waiting transactions."""
         before = [
             Call(sender=item.signer, target=item.target, data=item.data, gas=item.gas)
             for item in ground.waiting
             if not item.newest.cancels
         ]
-        return rpc.simulate(self._node, [*before, call], ground.head.number)[-1]
+        return rpc.simulate(self._node, [*before, *following], ground.head.number)[len(before) :] if following else []
 
-    def _refuse(self, ground: Ground, intent: Intent, error: str, arguments: Sequence[object]) -> None:
-        told = {"intent_id": intent.id, "kind": intent.kind, "subject": intent.subject, "error": error}
+    def _refuse(self, ground: Ground, intent: Intent, refusal: Refusal) -> None:
+        told = {"intent_id": intent.id, "kind": intent.kind, "subject": intent.subject}
         key = f"refused:{intent.id}:{self._clock.now()}"
-        news = News(key=key, kind="refused", payload=told | {"arguments": list(arguments)})
+        news = News(key=key, kind="refused", payload=told | vars(refusal))
         with self._store.unit("tell a refusal") as unit:
             transactions.require(unit, ground.key.address, ground.term)
             if intents.move(unit, intent.id, IntentState.OPEN, IntentState.BOUND):
@@ -240,16 +281,18 @@ class Sender:
 
     def _affords(self, ground: Ground, draft: Draft) -> bool:
         """Whether the key can pay for this and for all that waits before it; if not, that is a fact."""
-        promised = sum(item.gas * item.newest.max_fee for item in ground.waiting)
-        needed = promised + draft.gas * ground.fees.max_fee
+        needed = ground.promised + draft.gas * ground.fees.max_fee
         if ground.balance >= needed:
             return True
         payload = {"role": ground.key.role, "address": ground.key.address, "balance": ground.balance, "needed": needed}
         self._alarm("low-gas", f"{ground.key.address}:{ground.key.next_nonce}", payload)
         return False
 
-    def _take(self, ground: Ground, draft: Draft) -> None:
-        """Sign, compare, store, and only then send. Raises Conflict if another process was faster."""
+    def _take(self, ground: Ground, draft: Draft) -> Ground:
+        """Sign, compare, store, and only then send; what the next one stands on.
+
+        Raises Conflict if another process was faster.
+        """
         chain_id, key = self._deployment.chain_id, ground.key
         fields = _fields(chain_id, key.next_nonce, draft.target, draft.data, draft.gas, ground.fees)
         signed = self._signers.signer(key.role).sign_transaction(fields)
@@ -257,6 +300,8 @@ class Sender:
         with self._store.unit("store signed bytes") as unit:
             transactions.store(unit, draft.intent, found, signed.raw, ground.term)
         rpc.broadcast(self._node, signed.raw)
+        promised = ground.promised + draft.gas * ground.fees.max_fee
+        return replace(ground, key=replace(key, next_nonce=key.next_nonce + 1), promised=promised)
 
     def _compare(self, signed: Signed, intent: Intent, *, nonce: int, sender: str) -> Transaction:
         """The transaction as its bytes say it. Raises BrokenInvariant if they say other than the intent (R-40)."""

@@ -11,7 +11,7 @@ from issuer import crash
 from issuer.chain import outcomes, rpc, transactions
 from issuer.chain.keystore import Job
 from issuer.chain.outcomes import Outcomes
-from issuer.chain.sender import Limits, Sender
+from issuer.chain.sender import Draft, Limits, Refusal, Sender
 from issuer.chain.signer import Signed, Signer
 from issuer.errors import BrokenInvariant, Conflict, NotFound, Refused, Unreachable
 from issuer.messages import contracts
@@ -178,13 +178,36 @@ def test_a_payload_that_makes_no_call_is_told(sandbox: Sandbox) -> None:
     assert (refused["intent_id"], refused["error"]) == (intent_id, "InvalidInput")
 
 
-def test_a_refused_one_does_not_hold_up_the_next(sandbox: Sandbox, alice: str) -> None:
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("recipient", ["0x" + "11" * 20, "nobody"])
+def test_a_refused_one_does_not_hold_up_the_others(sandbox: Sandbox, alice: str, place: int, recipient: str) -> None:
     sandbox.verify(alice)
     sandbox.attest(CNH)
-    mint(sandbox, ("0x" + "11" * 20, 1))
-    good = mint(sandbox, (alice, 1))
-    assert sandbox.sender.send() == 2
-    assert sandbox.state(good) == IntentState.BOUND
+    wallets = [alice, alice, alice]
+    wallets[place] = recipient
+    for number, wallet in enumerate(wallets):
+        mint(sandbox, (wallet, 1), (alice, 1), reference=f"0x{number:064x}")
+    assert sandbox.sender.send() == 3
+    calls = [contracts.MINTER.decode_call(row.data)[1] for row in sandbox.rows(tables.transaction)[-2:]]
+    assert [call["first"] for call in calls] == [1, 3]
+    told = sandbox.settle()
+    assert len(of(told, "minted")) == 2
+    assert len(of(told, "refused")) == 1
+
+
+def test_nothing_is_signed_beyond_what_the_key_can_pay(sandbox: Sandbox, alice: str) -> None:
+    """What was taken together counts with what waited before."""
+    sandbox.verify(alice)
+    sandbox.attest(CNH)
+    one = 150_000 * 10**9  # wei, about what one of them may cost at most
+    sandbox.chain.ask("anvil_setBalance", address(sandbox), hex(2 * one))
+    for number in range(8):
+        mint(sandbox, (alice, 1), reference=f"0x{number:064x}")
+    sent = sandbox.sender.send()
+    assert 0 < sent < 8
+    promised = sum(row.gas for row in sandbox.rows(tables.transaction)[-sent:])
+    assert promised * max(row.max_fee for row in sandbox.rows(tables.attempt)[-sent:]) <= 2 * one
+    assert len(of(sandbox.settle(), "low-gas")) == 1
 
 
 def test_what_takes_too_much_of_a_block_is_told_and_not_signed(sandbox: Sandbox, alice: str) -> None:
@@ -622,15 +645,15 @@ def test_a_process_with_an_old_term_cannot_write(sandbox: Sandbox, alice: str, a
     assert ground is not None
     with sandbox.store.read() as connection:
         intent = intents.get(connection, following)
-    draft = old._draft(ground, intent)
-    assert draft is not None
+    ((_, draft),) = old._drafts(ground, [intent])
+    assert isinstance(draft, Draft)
     clock.advance(60)
     lapse(sandbox)
     assert another(sandbox)._hold(waiting.signer) == ground.term + 1
     before = sandbox.rows(tables.attempt)
     acts: dict[str, Callable[[], object]] = {
         "sign": lambda: old._take(ground, draft),
-        "refuse": lambda: old._refuse(ground, intent, "AccountFrozen", []),
+        "refuse": lambda: old._refuse(ground, intent, Refusal(error="AccountFrozen", arguments=[])),
         "raise": lambda: old._bump(waiting, ground.term),
     }
     with pytest.raises(Conflict):
