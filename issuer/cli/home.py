@@ -1,31 +1,21 @@
-"""The parts of a home, composed here, for commands, tests and the demo alike."""
+"""The parts of a home, composed here, for commands, tests and the demo alike.
+
+The doors and the machine are imported where they are opened: most commands open none, and would wait for all of them.
+"""
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import TYPE_CHECKING, Any
 
 from issuer import files
 from issuer.audit.folder import LogFolder
-from issuer.audit.integrator import Integrator
 from issuer.bank.folder import DirectoryFolder
-from issuer.bank.inbox import Inbox
-from issuer.bank.outbox import Outbox
 from issuer.chain import deployment, network, parts, rpc
-from issuer.chain.compiler import CHECKOUT, compile_contracts
-from issuer.chain.deployer import Deployer, Parameters
 from issuer.chain.deployment import Deployment
 from issuer.chain.finality import Finality
 from issuer.chain.keystore import Job, Keystore
-from issuer.chain.lost import LostTransactions
 from issuer.chain.node import HttpNode, NodeError
-from issuer.chain.outcomes import Outcomes
-from issuer.chain.sender import Sender
-from issuer.chain.watcher import Watcher
-from issuer.chain.wiring import Limit, Table
-from issuer.chain.witness import Witness
 from issuer.cli import layout
 from issuer.cli.layout import Home
 from issuer.clock import Clock, SystemClock
@@ -38,14 +28,26 @@ from issuer.messages.signatures import personal_digest, recover
 from issuer.operations import binding
 from issuer.operations.binding import Binding
 from issuer.operations.policy import Policy
-from issuer.recovery import Recovery
 from issuer.reports import reconciliation
 from issuer.reports.reconciliation import Chain, Line
-from issuer.service import Role, Service
 from issuer.settings import Settings, remembered
 from issuer.store.unit import Store
 from issuer.tlog import note
 from issuer.tlog.note import Signer, Verifier
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from issuer.audit.integrator import Integrator
+    from issuer.bank.inbox import Inbox
+    from issuer.bank.outbox import Outbox
+    from issuer.chain.deployer import Deployer
+    from issuer.chain.outcomes import Outcomes
+    from issuer.chain.sender import Sender
+    from issuer.chain.watcher import Watcher
+    from issuer.chain.witness import Witness
+    from issuer.recovery import Recovery
+    from issuer.service import Role, Service
 
 IS_VALID_SIGNATURE = Item.parse("isValidSignature(bytes32 hash, bytes signature) returns (bytes4)")
 """ERC-1271; a contract answers with the function's own selector."""
@@ -181,11 +183,15 @@ class Issuer:
             key = bytes.fromhex(self.settings.deployer_key.get_secret_value().removeprefix("0x"))
             self.keystore.adopt(Job.DEPLOYER, key, light=light)
 
-    def deployer(self) -> Deployer:
+    def deployer(self) -> "Deployer":
         """What compares the contracts with the chain behind the RPC address, and deploys what is missing.
 
         Raises Misconfigured for a chain that is no testnet, or before bank and auditor have given their keys.
         """
+        from issuer.chain.compiler import CHECKOUT, compile_contracts
+        from issuer.chain.deployer import Deployer, Parameters
+        from issuer.chain.wiring import Limit, Table
+
         found = network.identify(self.raw_node)
         self.adopt_deployer(light=found.is_local)
         parameters = Parameters(
@@ -230,12 +236,16 @@ class Issuer:
         return LogFolder(self.home.log, self._verifier)
 
     @cached_property
-    def integrator(self) -> Integrator:
+    def integrator(self) -> "Integrator":
+        from issuer.audit.integrator import Integrator
+
         signer = Signer(verifier=self._verifier, sign=self.keystore.log_key().sign)
         return Integrator(self.store, self.log, signer)
 
     @cached_property
-    def watcher(self) -> Watcher:
+    def watcher(self) -> "Watcher":
+        from issuer.chain.watcher import Watcher
+
         return Watcher(self.store, self.node, self.deployment, self._finality, self._witness)
 
     @property
@@ -243,7 +253,9 @@ class Issuer:
         return Finality.parse(self.settings.finality)
 
     @property
-    def _witness(self) -> Witness | None:
+    def _witness(self) -> "Witness | None":
+        from issuer.chain.witness import Witness
+
         second = self.second_node
         return None if second is None else Witness(self.store, self.node, second, self._finality)
 
@@ -253,20 +265,29 @@ class Issuer:
         return None if self.settings.rpc_url_2 is None else HttpNode(self.settings.rpc_url_2)
 
     @cached_property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> "Outcomes":
+        from issuer.chain.outcomes import Outcomes
+
         return Outcomes(self.store, self.node)
 
     @cached_property
-    def inbox(self) -> Inbox:
+    def inbox(self) -> "Inbox":
+        from issuer.bank.inbox import Inbox
+
         return Inbox(self.store, self.bank_folder)
 
     @cached_property
-    def outbox(self) -> Outbox:
+    def outbox(self) -> "Outbox":
+        from issuer.bank.outbox import Outbox
+
         return Outbox(self.store, self.bank_folder, self.log.log.consistency)
 
     @cached_property
-    def recovery(self) -> Recovery:
+    def recovery(self) -> "Recovery":
         """What catches up when the database is older than the world."""
+        from issuer.chain.lost import LostTransactions
+        from issuer.recovery import Recovery
+
         return Recovery(
             store=self.store,
             policy=self.policy,
@@ -294,16 +315,22 @@ class Issuer:
         return {self.policy.collection_account: chart.COLLECTION, self.policy.reserve_account: chart.RESERVE}
 
     @cached_property
-    def sender(self) -> Sender:
+    def sender(self) -> "Sender":
+        from issuer.chain.sender import Sender
+
         return Sender(self.store, self.node, self.keystore, self.deployment, self.clock)
 
     @cached_property
-    def service(self) -> Service:
+    def service(self) -> "Service":
         """The whole machine: raises what its parts raise when they are opened."""
+        from issuer.service import Role
+
         return self.service_for(Role.ALL)
 
-    def service_for(self, role: Role) -> Service:
+    def service_for(self, role: "Role") -> "Service":
         """What one process of the machine does."""
+        from issuer.service import Role, Service
+
         bank, chain = role in (Role.ALL, Role.BANK), role in (Role.ALL, Role.CHAIN)
         return Service(
             store=self.store,
@@ -373,7 +400,7 @@ def is_local_sandbox(settings: Settings) -> bool:
         node.close()
 
 
-def _publish_log_key(issuer: Issuer, log_key: Ed25519PrivateKey) -> None:
+def _publish_log_key(issuer: Issuer, log_key: "Ed25519PrivateKey") -> None:
     """Keep the log's public key in the home, and give it to bank and auditor."""
     public_key = log_key.public_key().public_bytes_raw()
     name = f"offshore-yuan-sandbox/{sha256(public_key).hexdigest()[:8]}"

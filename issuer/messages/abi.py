@@ -10,11 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
-from eth_abi.abi import decode as abi_decode
-from eth_abi.abi import encode as abi_encode
-from eth_abi.exceptions import DecodingError, EncodingError
-from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak as _keccak
+from eth_hash.auto import keccak as _keccak
 
 from issuer.errors import InvalidInput, MalformedDocument
 
@@ -29,7 +25,9 @@ def checksum(text: str) -> str:
     """An address in any case as EIP-55 text. Raises InvalidInput for anything that is no address."""
     if not _ADDRESS.fullmatch(text):
         raise InvalidInput(f"{text!r} is not an address", "An address is 0x and 40 hexadecimal digits.")
-    return str(to_checksum_address(text))
+    digits = text[2:].lower()
+    hashed = _keccak(digits.encode()).hex()
+    return "0x" + "".join(one.upper() if nibble > "7" else one for one, nibble in zip(digits, hashed, strict=False))
 
 
 def parse_address(text: str) -> str:
@@ -45,7 +43,7 @@ def parse_address(text: str) -> str:
 
 def keccak(data: bytes) -> str:
     """Keccak-256 as 0x-hex text."""
-    return "0x" + bytes(_keccak(data)).hex()
+    return "0x" + _keccak(data).hex()
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,13 @@ class Item:
 
 def encode_values(parameters: Sequence[Parameter], values: Sequence[Any]) -> bytes:
     """ABI-encode values. Raises InvalidInput if one does not fit its type."""
+    # Here and below: a command that neither asks the chain nor sends does not wait for the import.
+    from eth_abi.abi import encode
+    from eth_abi.exceptions import EncodingError
+
     try:
         native = [_native(item, value) for item, value in zip(parameters, values, strict=True)]
-        return bytes(abi_encode([item.type for item in parameters], native))
+        return bytes(encode([item.type for item in parameters], native))
     except (EncodingError, ValueError, KeyError) as error:
         raise InvalidInput(f"the arguments do not fit ({', '.join(p.type for p in parameters)}): {error}") from error
 
@@ -145,8 +147,11 @@ def decode_values(parameters: Sequence[Parameter], data: bytes) -> dict[str, Any
             raise MalformedDocument(f"{len(data)} bytes are not {len(parameters)} words")
         words = [item.read(data[32 * i : 32 * i + 32]) for i, item in enumerate(parameters)]
         return dict(zip(names, words, strict=True))
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
     try:
-        values = abi_decode([item.type for item in parameters], data)
+        values = decode([item.type for item in parameters], data)
     except (DecodingError, OverflowError) as error:
         raise MalformedDocument(f"the data does not decode: {error}") from error
     return {name: _plain(item, value) for name, item, value in zip(names, parameters, values, strict=True)}

@@ -10,9 +10,6 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from pyiso20022.camt import camt_053_001_08 as camt_053  # type: ignore[import-untyped]
-from pyiso20022.camt import camt_054_001_08 as camt_054
-
 from issuer.errors import InvalidInput, MalformedDocument
 from issuer.messages import iso20022
 from issuer.messages.iso20022 import only, required
@@ -146,7 +143,7 @@ class Statement:
 def read_notice(document: bytes) -> Notice:
     """The notice in a camt.054. Raises MalformedDocument."""
     with iso20022.reading("camt.054"):
-        root = iso20022.read(document, camt_054.Document, NOTICE).bk_to_cstmr_dbt_cdt_ntfctn
+        root = iso20022.read(document, NOTICE).bk_to_cstmr_dbt_cdt_ntfctn
         body = only(root.ntfctn, "Ntfctn")
         account = read_account(body.acct, "Acct")
         return Notice(
@@ -159,23 +156,24 @@ def read_notice(document: bytes) -> Notice:
 
 def write_notice(notice: Notice) -> bytes:
     """The notice as a camt.054."""
+    types = iso20022.types(NOTICE)
     created = iso20022.to_moment(notice.created)
-    body = camt_054.AccountNotification17(
+    body = types.AccountNotification17(
         id=str(notice.sequence),
         elctrnc_seq_nb=iso20022.count(notice.sequence),
         cre_dt_tm=created,
-        acct=_write_own_account(camt_054, notice.account),
-        ntry=_write_entries(camt_054, notice.entries),
+        acct=_write_own_account(types, notice.account),
+        ntry=_write_entries(types, notice.entries),
     )
-    header = camt_054.GroupHeader81(msg_id=f"NOTICE-{notice.sequence}", cre_dt_tm=created)
-    message = camt_054.BankToCustomerDebitCreditNotificationV08(grp_hdr=header, ntfctn=[body])
-    return iso20022.write(camt_054.Document(bk_to_cstmr_dbt_cdt_ntfctn=message), NOTICE)
+    header = types.GroupHeader81(msg_id=f"NOTICE-{notice.sequence}", cre_dt_tm=created)
+    message = types.BankToCustomerDebitCreditNotificationV08(grp_hdr=header, ntfctn=[body])
+    return iso20022.write(types.Document(bk_to_cstmr_dbt_cdt_ntfctn=message), NOTICE)
 
 
 def read_statement(document: bytes) -> Statement:
     """The statement in a camt.053. Raises MalformedDocument, also when the entries do not explain the balances."""
     with iso20022.reading("camt.053"):
-        root = iso20022.read(document, camt_053.Document, STATEMENT).bk_to_cstmr_stmt
+        root = iso20022.read(document, STATEMENT).bk_to_cstmr_stmt
         body = only(root.stmt, "Stmt")
         account = read_account(body.acct, "Acct")
         period = required(body.fr_to_dt, "FrToDt")
@@ -193,24 +191,25 @@ def read_statement(document: bytes) -> Statement:
 
 def write_statement(statement: Statement) -> bytes:
     """The statement as a camt.053."""
+    types = iso20022.types(STATEMENT)
     created = iso20022.to_moment(statement.created)
-    body = camt_053.AccountStatement9(
+    body = types.AccountStatement9(
         id=str(statement.sequence),
         elctrnc_seq_nb=iso20022.count(statement.sequence),
         cre_dt_tm=created,
-        fr_to_dt=camt_053.DateTimePeriod1(
+        fr_to_dt=types.DateTimePeriod1(
             fr_dt_tm=iso20022.to_moment(statement.start), to_dt_tm=iso20022.to_moment(statement.end)
         ),
-        acct=_write_own_account(camt_053, statement.account),
+        acct=_write_own_account(types, statement.account),
         bal=[
-            _write_balance(_OPENING, statement.opening_fen, statement.start),
-            _write_balance(_CLOSING, statement.closing_fen, statement.end),
+            _write_balance(types, _OPENING, statement.opening_fen, statement.start),
+            _write_balance(types, _CLOSING, statement.closing_fen, statement.end),
         ],
-        ntry=_write_entries(camt_053, statement.entries),
+        ntry=_write_entries(types, statement.entries),
     )
-    header = camt_053.GroupHeader81(msg_id=f"STATEMENT-{statement.sequence}", cre_dt_tm=created)
-    message = camt_053.BankToCustomerStatementV08(grp_hdr=header, stmt=[body])
-    return iso20022.write(camt_053.Document(bk_to_cstmr_stmt=message), STATEMENT)
+    header = types.GroupHeader81(msg_id=f"STATEMENT-{statement.sequence}", cre_dt_tm=created)
+    message = types.BankToCustomerStatementV08(grp_hdr=header, stmt=[body])
+    return iso20022.write(types.Document(bk_to_cstmr_stmt=message), STATEMENT)
 
 
 def _check_sequence(sequence: int) -> None:
@@ -238,10 +237,10 @@ def _sequence(body: Any) -> int:
     return int(required(body.elctrnc_seq_nb, "ElctrncSeqNb"))
 
 
-def _write_own_account(schema: Any, number: str) -> Any:
-    other = schema.GenericAccountIdentification1(id=number)
-    choice = schema.AccountIdentification4Choice(othr=other)
-    return schema.CashAccount39(id=choice, ccy=iso20022.CURRENCY)
+def _write_own_account(types: Any, number: str) -> Any:
+    other = types.GenericAccountIdentification1(id=number)
+    choice = types.AccountIdentification4Choice(othr=other)
+    return types.CashAccount39(id=choice, ccy=iso20022.CURRENCY)
 
 
 def _read_balance(balances: list[Any], code: str) -> int:
@@ -250,14 +249,14 @@ def _read_balance(balances: list[Any], code: str) -> int:
     return -fen if balance.cdt_dbt_ind.value == Side.DEBIT else fen
 
 
-def _write_balance(code: str, fen: int, at: int) -> Any:
+def _write_balance(types: Any, code: str, fen: int, at: int) -> Any:
     side = Side.DEBIT if fen < 0 else Side.CREDIT
-    choice = camt_053.BalanceType10Choice(cd=code)
-    return camt_053.CashBalance8(
-        tp=camt_053.BalanceType13(cd_or_prtry=choice),
-        amt=write_amount(camt_053, abs(fen)),
-        cdt_dbt_ind=camt_053.CreditDebitCode(side.value),
-        dt=camt_053.DateAndDateTime2Choice(dt=iso20022.to_date(at)),
+    choice = types.BalanceType10Choice(cd=code)
+    return types.CashBalance8(
+        tp=types.BalanceType13(cd_or_prtry=choice),
+        amt=write_amount(types, abs(fen)),
+        cdt_dbt_ind=types.CreditDebitCode(side.value),
+        dt=types.DateAndDateTime2Choice(dt=iso20022.to_date(at)),
     )
 
 
@@ -342,54 +341,54 @@ def _read_booked_at(booking: Any) -> int | None:
     return iso20022.start_of_day(required(day.dt, "BookgDt/Dt"))
 
 
-def _write_entries(schema: Any, entries: Iterable[Entry]) -> list[Any]:
-    return [_write_booking(schema, list(details)) for _, details in groupby(entries, _booking)]
+def _write_entries(types: Any, entries: Iterable[Entry]) -> list[Any]:
+    return [_write_booking(types, list(details)) for _, details in groupby(entries, _booking)]
 
 
-def _write_booking(schema: Any, entries: list[Entry]) -> Any:
+def _write_booking(types: Any, entries: list[Entry]) -> Any:
     first = entries[0]
     booking_date = None
     if first.booked_at is not None:
-        booking_date = schema.DateAndDateTime2Choice(dt_tm=iso20022.to_moment(first.booked_at))
-    return schema.ReportEntry10(
-        amt=write_amount(schema, sum(entry.amount_fen for entry in entries)),
-        cdt_dbt_ind=schema.CreditDebitCode(first.side.value),
+        booking_date = types.DateAndDateTime2Choice(dt_tm=iso20022.to_moment(first.booked_at))
+    return types.ReportEntry10(
+        amt=write_amount(types, sum(entry.amount_fen for entry in entries)),
+        cdt_dbt_ind=types.CreditDebitCode(first.side.value),
         rvsl_ind=True if first.reversal else None,
-        sts=schema.EntryStatus1Choice(cd=_BOOKED if first.booked else _PENDING),
+        sts=types.EntryStatus1Choice(cd=_BOOKED if first.booked else _PENDING),
         bookg_dt=booking_date,
         acct_svcr_ref=first.reference,
-        bk_tx_cd=_write_transaction_code(schema, first.side),
-        ntry_dtls=[schema.EntryDetails9(tx_dtls=[_write_detail(schema, entry) for entry in entries])],
+        bk_tx_cd=_write_transaction_code(types, first.side),
+        ntry_dtls=[types.EntryDetails9(tx_dtls=[_write_detail(types, entry) for entry in entries])],
     )
 
 
-def _write_transaction_code(schema: Any, side: Side) -> Any:
+def _write_transaction_code(types: Any, side: Side) -> Any:
     """Payments, received or issued credit transfers: the domain codes of ISO 20022 external code sets."""
     family = "RCDT" if side is Side.CREDIT else "ICDT"
-    structure = schema.BankTransactionCodeStructure6(cd=family, sub_fmly_cd="OTHR")
-    domain = schema.BankTransactionCodeStructure5(cd="PMNT", fmly=structure)
-    return schema.BankTransactionCodeStructure4(domn=domain)
+    structure = types.BankTransactionCodeStructure6(cd=family, sub_fmly_cd="OTHR")
+    domain = types.BankTransactionCodeStructure5(cd="PMNT", fmly=structure)
+    return types.BankTransactionCodeStructure4(domn=domain)
 
 
-def _write_detail(schema: Any, entry: Entry) -> Any:
-    return schema.EntryTransaction10(
-        refs=schema.TransactionReferences6(
+def _write_detail(types: Any, entry: Entry) -> Any:
+    return types.EntryTransaction10(
+        refs=types.TransactionReferences6(
             acct_svcr_ref=entry.reference, end_to_end_id=entry.end_to_end_id or _NOT_PROVIDED
         ),
-        amt=write_amount(schema, entry.amount_fen),
-        cdt_dbt_ind=schema.CreditDebitCode(entry.side.value),
-        rltd_pties=_write_counterparty(schema, entry),
-        purp=schema.Purpose2Choice(prtry=entry.kind.value) if entry.kind else None,
-        rmt_inf=write_remittance(schema, entry.text, entry.redemption),
+        amt=write_amount(types, entry.amount_fen),
+        cdt_dbt_ind=types.CreditDebitCode(entry.side.value),
+        rltd_pties=_write_counterparty(types, entry),
+        purp=types.Purpose2Choice(prtry=entry.kind.value) if entry.kind else None,
+        rmt_inf=write_remittance(types, entry.text, entry.redemption),
     )
 
 
-def _write_counterparty(schema: Any, entry: Entry) -> Any:
+def _write_counterparty(types: Any, entry: Entry) -> Any:
     party = account = None
     if entry.counterparty_name:
-        party = schema.Party40Choice(pty=schema.PartyIdentification135(nm=entry.counterparty_name))
+        party = types.Party40Choice(pty=types.PartyIdentification135(nm=entry.counterparty_name))
     if entry.counterparty_account:
-        account = write_account(schema, entry.counterparty_account)
+        account = write_account(types, entry.counterparty_account)
     if _paid_in(entry.side, entry.reversal):
-        return schema.TransactionParties6(dbtr=party, dbtr_acct=account)
-    return schema.TransactionParties6(cdtr=party, cdtr_acct=account)
+        return types.TransactionParties6(dbtr=party, dbtr_acct=account)
+    return types.TransactionParties6(cdtr=party, cdtr_acct=account)

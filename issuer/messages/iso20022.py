@@ -17,18 +17,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, TypeVar
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 from xml.parsers import expat
-
-from xsdata.exceptions import ParserError, XmlContextError
-from xsdata.formats.dataclass.context import XmlContext
-from xsdata.formats.dataclass.parsers import XmlParser
-from xsdata.formats.dataclass.parsers.config import ParserConfig
-from xsdata.formats.dataclass.serializers import XmlSerializer
-from xsdata.models.datatype import XmlDate, XmlDateTime
 
 from issuer.errors import InvalidInput, MalformedDocument
 from issuer.money import MAX_UNITS, UNITS_PER_FEN, format_fen
+
+if TYPE_CHECKING:
+    from xsdata.formats.dataclass.context import XmlContext
+    from xsdata.models.datatype import XmlDate, XmlDateTime
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_FEN = MAX_UNITS // UNITS_PER_FEN
@@ -37,10 +36,6 @@ HONG_KONG = timezone(timedelta(hours=8))
 """Where the bank's days begin and end; UTC+8 without summer time since 1979."""
 
 _T = TypeVar("_T")
-_CONTEXT = XmlContext()
-_CONFIG = ParserConfig(
-    fail_on_unknown_properties=True, fail_on_unknown_attributes=True, fail_on_converter_warnings=True
-)
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,2})?")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _LEAVES = {"ElctrncSeqNb": _DIGITS, "NbOfTxs": _DIGITS, "CtrlSum": _AMOUNT}
@@ -50,20 +45,38 @@ _REFERENCE_LENGTH = 35
 _LAST_SECOND = 253_402_271_999  # the last of the year 9999 in Hong Kong: ISO 8601 writes years in four digits
 
 
-def read(document: bytes, root: type[Any], namespace: str) -> Any:
-    """The document as an instance of the root class. Raises MalformedDocument; never reads anything but the bytes."""
+# Most commands touch no document. So xsdata is imported here and in what follows when it is used, and not above.
+
+
+def types(namespace: str) -> Any:
+    """The module with the types of a message, read with the first document: each takes longer than many a command."""
+    family, _, version = namespace.rpartition(":")[2].partition(".")
+    return import_module(f"pyiso20022.{family}.{family}_{version.replace('.', '_')}")
+
+
+def read(document: bytes, namespace: str) -> Any:
+    """The document as its namespace's type. Raises MalformedDocument; never reads anything but the bytes."""
+    from xsdata.exceptions import ParserError, XmlContextError
+    from xsdata.formats.dataclass.parsers import XmlParser
+    from xsdata.formats.dataclass.parsers.config import ParserConfig
+
     if len(document) > MAX_BYTES:
         raise MalformedDocument(f"the document has {len(document)} bytes, more than {MAX_BYTES}")
     _scan(document, namespace)
+    strict = ParserConfig(
+        fail_on_unknown_properties=True, fail_on_unknown_attributes=True, fail_on_converter_warnings=True
+    )
     try:
-        return XmlParser(context=_CONTEXT, config=_CONFIG).from_bytes(document, root)
+        return XmlParser(context=_context(), config=strict).from_bytes(document, types(namespace).Document)
     except (ParserError, XmlContextError, TypeError, ValueError) as error:
         raise MalformedDocument(_reason(error)) from error
 
 
 def write(document: Any, namespace: str) -> bytes:
     """The document as UTF-8 XML: the same document always gives the same bytes."""
-    text = XmlSerializer(context=_CONTEXT).render(document, ns_map={None: namespace})
+    from xsdata.formats.dataclass.serializers import XmlSerializer
+
+    text = XmlSerializer(context=_context()).render(document, ns_map={None: namespace})
     return f"{text}\n".encode()
 
 
@@ -104,7 +117,7 @@ def count(number: int) -> Decimal:
     return Decimal(number)
 
 
-def to_seconds(moment: XmlDateTime) -> int:
+def to_seconds(moment: "XmlDateTime") -> int:
     """Seconds since 1970 UTC; a time without offset is Hong Kong's, and fractions are dropped."""
     try:
         local = moment.to_datetime()
@@ -114,16 +127,20 @@ def to_seconds(moment: XmlDateTime) -> int:
     return int((aware - datetime.fromtimestamp(0, UTC)) // timedelta(seconds=1))
 
 
-def to_moment(seconds: int) -> XmlDateTime:
+def to_moment(seconds: int) -> "XmlDateTime":
+    from xsdata.models.datatype import XmlDateTime
+
     return XmlDateTime.from_datetime(datetime.fromtimestamp(seconds, UTC))
 
 
-def to_date(seconds: int) -> XmlDate:
+def to_date(seconds: int) -> "XmlDate":
     """The calendar day in Hong Kong at that second."""
+    from xsdata.models.datatype import XmlDate
+
     return XmlDate.from_date(datetime.fromtimestamp(seconds, HONG_KONG))
 
 
-def start_of_day(day: XmlDate) -> int:
+def start_of_day(day: "XmlDate") -> int:
     """The first second, in Hong Kong, of a date given without a time."""
     return int(datetime(day.year, day.month, day.day, tzinfo=HONG_KONG).timestamp())
 
@@ -240,6 +257,13 @@ def _scan(document: bytes, namespace: str) -> None:
         parser.Parse(document, True)
     except expat.ExpatError as error:
         raise MalformedDocument(f"the XML cannot be read: {error}") from error
+
+
+@cache
+def _context() -> "XmlContext":
+    from xsdata.formats.dataclass.context import XmlContext
+
+    return XmlContext()
 
 
 def _reason(error: Exception) -> str:

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pyiso20022.pain import pain_001_001_09 as pain_001  # type: ignore[import-untyped]
-from pyiso20022.pain import pain_002_001_10 as pain_002
-
 from issuer.errors import InvalidInput, MalformedDocument
 from issuer.messages import iso20022
 from issuer.messages.iso20022 import only, required
@@ -167,7 +164,7 @@ class PaymentStatus:
 def read_order(document: bytes) -> PaymentOrder:
     """The order in a pain.001. Raises MalformedDocument."""
     with iso20022.reading("pain.001"):
-        root = iso20022.read(document, pain_001.Document, PAYMENT_ORDER).cstmr_cdt_trf_initn
+        root = iso20022.read(document, PAYMENT_ORDER).cstmr_cdt_trf_initn
         payment = only(root.pmt_inf, "PmtInf")
         transaction = only(payment.cdt_trf_tx_inf, "CdtTrfTxInf")
         order = _order(root.grp_hdr, payment, transaction)
@@ -177,33 +174,34 @@ def read_order(document: bytes) -> PaymentOrder:
 
 def write_order(order: PaymentOrder) -> bytes:
     """The order as a pain.001."""
+    types = iso20022.types(PAYMENT_ORDER)
     total = iso20022.to_decimal(order.amount_fen)
-    header = pain_001.GroupHeader85(
+    header = types.GroupHeader85(
         msg_id=order.message_id,
         cre_dt_tm=iso20022.to_moment(order.created),
         nb_of_txs="1",
         ctrl_sum=total,
-        initg_pty=pain_001.PartyIdentification135(),
+        initg_pty=types.PartyIdentification135(),
     )
-    payment = pain_001.PaymentInstruction30(
+    payment = types.PaymentInstruction30(
         pmt_inf_id=order.message_id,
-        pmt_mtd=pain_001.PaymentMethod3Code.TRF,
+        pmt_mtd=types.PaymentMethod3Code.TRF,
         nb_of_txs="1",
         ctrl_sum=total,
-        reqd_exctn_dt=pain_001.DateAndDateTime2Choice(dt=iso20022.to_date(order.created)),
-        dbtr=pain_001.PartyIdentification135(),
-        dbtr_acct=write_account(pain_001, order.debtor_account),
-        dbtr_agt=_agent(),
-        cdt_trf_tx_inf=[_transaction(order)],
+        reqd_exctn_dt=types.DateAndDateTime2Choice(dt=iso20022.to_date(order.created)),
+        dbtr=types.PartyIdentification135(),
+        dbtr_acct=write_account(types, order.debtor_account),
+        dbtr_agt=_agent(types),
+        cdt_trf_tx_inf=[_transaction(types, order)],
     )
-    message = pain_001.CustomerCreditTransferInitiationV09(grp_hdr=header, pmt_inf=[payment])
-    return iso20022.write(pain_001.Document(cstmr_cdt_trf_initn=message), PAYMENT_ORDER)
+    message = types.CustomerCreditTransferInitiationV09(grp_hdr=header, pmt_inf=[payment])
+    return iso20022.write(types.Document(cstmr_cdt_trf_initn=message), PAYMENT_ORDER)
 
 
 def read_status(document: bytes) -> PaymentStatus:
     """The answer in a pain.002. Raises MalformedDocument."""
     with iso20022.reading("pain.002"):
-        root = iso20022.read(document, pain_002.Document, PAYMENT_STATUS).cstmr_pmt_sts_rpt
+        root = iso20022.read(document, PAYMENT_STATUS).cstmr_pmt_sts_rpt
         group = root.orgnl_grp_inf_and_sts
         code, text = _reason(group.sts_rsn_inf)
         return PaymentStatus(
@@ -219,26 +217,27 @@ def read_status(document: bytes) -> PaymentStatus:
 
 def write_status(status: PaymentStatus) -> bytes:
     """The answer as a pain.002."""
+    types = iso20022.types(PAYMENT_STATUS)
     reasons = []
     if status.code is not None:
-        reason = pain_002.StatusReason6Choice(cd=status.code)
+        reason = types.StatusReason6Choice(cd=status.code)
         lines = iso20022.pieces(status.text, _REASON_LINE)
-        reasons.append(pain_002.StatusReasonInformation12(rsn=reason, addtl_inf=lines))
+        reasons.append(types.StatusReasonInformation12(rsn=reason, addtl_inf=lines))
     elif status.text:
         lines = iso20022.pieces(status.text, _REASON_LINE)
-        reasons.append(pain_002.StatusReasonInformation12(addtl_inf=lines))
-    group = pain_002.OriginalGroupHeader17(
+        reasons.append(types.StatusReasonInformation12(addtl_inf=lines))
+    group = types.OriginalGroupHeader17(
         orgnl_msg_id=status.original_message_id,
         orgnl_msg_nm_id=PAYMENT_ORDER.rpartition(":")[2],
         grp_sts=status.state.value,
         sts_rsn_inf=reasons,
     )
-    message = pain_002.CustomerPaymentStatusReportV10(
-        grp_hdr=pain_002.GroupHeader86(msg_id=status.message_id, cre_dt_tm=iso20022.to_moment(status.created)),
+    message = types.CustomerPaymentStatusReportV10(
+        grp_hdr=types.GroupHeader86(msg_id=status.message_id, cre_dt_tm=iso20022.to_moment(status.created)),
         orgnl_grp_inf_and_sts=group,
-        orgnl_pmt_inf_and_sts=_original_payment(status),
+        orgnl_pmt_inf_and_sts=_original_payment(types, status),
     )
-    return iso20022.write(pain_002.Document(cstmr_pmt_sts_rpt=message), PAYMENT_STATUS)
+    return iso20022.write(types.Document(cstmr_pmt_sts_rpt=message), PAYMENT_STATUS)
 
 
 def read_account(account: Any, path: str) -> str:
@@ -250,10 +249,10 @@ def read_account(account: Any, path: str) -> str:
     return str(required(account.id.iban if other is None else other.id, f"{path}/Id"))
 
 
-def write_account(schema: Any, number: str) -> Any:
+def write_account(types: Any, number: str) -> Any:
     """A CashAccount38 of that schema's module."""
-    other = schema.GenericAccountIdentification1(id=number)
-    return schema.CashAccount38(id=schema.AccountIdentification4Choice(othr=other))
+    other = types.GenericAccountIdentification1(id=number)
+    return types.CashAccount38(id=types.AccountIdentification4Choice(othr=other))
 
 
 def read_kind(purpose: Any) -> OrderKind | None:
@@ -280,17 +279,17 @@ def read_redemption(remittance: Any) -> Redemption:
     )
 
 
-def write_remittance(schema: Any, text: str, redemption: Redemption | None) -> Any:
+def write_remittance(types: Any, text: str, redemption: Redemption | None) -> Any:
     """A RemittanceInformation16 of that schema's module, or None when there is nothing to say."""
     if not text and redemption is None:
         return None
-    structured = [] if redemption is None else [_structured(schema, redemption)]
-    return schema.RemittanceInformation16(ustrd=iso20022.pieces(text, _LINE), strd=structured)
+    structured = [] if redemption is None else [_structured(types, redemption)]
+    return types.RemittanceInformation16(ustrd=iso20022.pieces(text, _LINE), strd=structured)
 
 
-def write_amount(schema: Any, fen: int) -> Any:
+def write_amount(types: Any, fen: int) -> Any:
     """An ActiveOrHistoricCurrencyAndAmount of that schema's module."""
-    return schema.ActiveOrHistoricCurrencyAndAmount(value=iso20022.to_decimal(fen), ccy=iso20022.CURRENCY)
+    return types.ActiveOrHistoricCurrencyAndAmount(value=iso20022.to_decimal(fen), ccy=iso20022.CURRENCY)
 
 
 def _order(header: Any, payment: Any, transaction: Any) -> PaymentOrder:
@@ -319,41 +318,41 @@ def _check_totals(order: PaymentOrder, *levels: Any) -> None:
             raise MalformedDocument(f"CtrlSum says {level.ctrl_sum}, and the amount is another")
 
 
-def _transaction(order: PaymentOrder) -> Any:
-    return pain_001.CreditTransferTransaction34(
-        pmt_id=pain_001.PaymentIdentification6(end_to_end_id=order.end_to_end_id),
-        amt=pain_001.AmountType4Choice(instd_amt=write_amount(pain_001, order.amount_fen)),
-        cdtr=pain_001.PartyIdentification135(nm=order.creditor_name),
-        cdtr_acct=write_account(pain_001, order.creditor_account),
-        purp=pain_001.Purpose2Choice(prtry=order.kind.value),
-        rmt_inf=write_remittance(pain_001, order.text, order.redemption),
+def _transaction(types: Any, order: PaymentOrder) -> Any:
+    return types.CreditTransferTransaction34(
+        pmt_id=types.PaymentIdentification6(end_to_end_id=order.end_to_end_id),
+        amt=types.AmountType4Choice(instd_amt=write_amount(types, order.amount_fen)),
+        cdtr=types.PartyIdentification135(nm=order.creditor_name),
+        cdtr_acct=write_account(types, order.creditor_account),
+        purp=types.Purpose2Choice(prtry=order.kind.value),
+        rmt_inf=write_remittance(types, order.text, order.redemption),
     )
 
 
-def _agent() -> Any:
-    other = pain_001.GenericFinancialIdentification1(id=_NO_AGENT)
-    institution = pain_001.FinancialInstitutionIdentification18(othr=other)
-    return pain_001.BranchAndFinancialInstitutionIdentification6(fin_instn_id=institution)
+def _agent(types: Any) -> Any:
+    other = types.GenericFinancialIdentification1(id=_NO_AGENT)
+    institution = types.FinancialInstitutionIdentification18(othr=other)
+    return types.BranchAndFinancialInstitutionIdentification6(fin_instn_id=institution)
 
 
-def _structured(schema: Any, redemption: Redemption) -> Any:
-    fee = schema.DocumentAdjustment1(
-        amt=write_amount(schema, redemption.fee_fen),
-        cdt_dbt_ind=schema.CreditDebitCode.DBIT,
+def _structured(types: Any, redemption: Redemption) -> Any:
+    fee = types.DocumentAdjustment1(
+        amt=write_amount(types, redemption.fee_fen),
+        cdt_dbt_ind=types.CreditDebitCode.DBIT,
         rsn=_FEE_REASON,
     )
-    return schema.StructuredRemittanceInformation16(
+    return types.StructuredRemittanceInformation16(
         rfrd_doc_inf=[
-            _document(schema, "REDEMPTION", redemption.id),
-            _document(schema, "PAR", redemption.par_units),
+            _document(types, "REDEMPTION", redemption.id),
+            _document(types, "PAR", redemption.par_units),
         ],
-        rfrd_doc_amt=schema.RemittanceAmount2(adjstmnt_amt_and_rsn=[fee]),
+        rfrd_doc_amt=types.RemittanceAmount2(adjstmnt_amt_and_rsn=[fee]),
     )
 
 
-def _document(schema: Any, name: str, number: int) -> Any:
-    choice = schema.ReferredDocumentType3Choice(prtry=name)
-    return schema.ReferredDocumentInformation7(tp=schema.ReferredDocumentType4(cd_or_prtry=choice), nb=str(number))
+def _document(types: Any, name: str, number: int) -> Any:
+    choice = types.ReferredDocumentType3Choice(prtry=name)
+    return types.ReferredDocumentInformation7(tp=types.ReferredDocumentType4(cd_or_prtry=choice), nb=str(number))
 
 
 def _number(structured: Any, name: str) -> int:
@@ -382,12 +381,12 @@ def _original_end_to_end_id(root: Any, group_state: str) -> str | None:
     return str(required(transaction.orgnl_end_to_end_id, "OrgnlEndToEndId"))
 
 
-def _original_payment(status: PaymentStatus) -> list[Any]:
+def _original_payment(types: Any, status: PaymentStatus) -> list[Any]:
     if status.end_to_end_id is None:
         return []
-    transaction = pain_002.PaymentTransaction105(orgnl_end_to_end_id=status.end_to_end_id, tx_sts=status.state.value)
+    transaction = types.PaymentTransaction105(orgnl_end_to_end_id=status.end_to_end_id, tx_sts=status.state.value)
     return [
-        pain_002.OriginalPaymentInstruction32(orgnl_pmt_inf_id=status.original_message_id, tx_inf_and_sts=[transaction])
+        types.OriginalPaymentInstruction32(orgnl_pmt_inf_id=status.original_message_id, tx_inf_and_sts=[transaction])
     ]
 
 

@@ -1,6 +1,6 @@
 """ECDSA signatures over secp256k1, as wallets make them: who signed this digest?"""
 
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from issuer.messages.abi import checksum
 
@@ -12,7 +12,7 @@ _LENGTH = 65
 def personal_digest(text: str) -> bytes:
     """What a wallet signs when it is shown a text. Source: EIP-191, version 0x45."""
     message = text.encode()
-    return bytes(keccak(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message))
+    return keccak(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
 
 
 def recover(digest: bytes, signature: str) -> str | None:
@@ -29,7 +29,7 @@ def recover(digest: bytes, signature: str) -> str | None:
         key = PublicKey.from_signature_and_message(raw[:64] + bytes([raw[64] % 27]), digest, hasher=None)
     except ValueError:
         return None
-    return checksum("0x" + bytes(keccak(key.format(compressed=False)[1:]))[12:].hex())
+    return checksum("0x" + keccak(key.format(compressed=False)[1:])[12:].hex())
 
 
 def _bytes(text: str) -> bytes:

@@ -6,7 +6,7 @@ Source: EIP-1559 (type 2 transactions), EIP-2718 (envelopes); Ethereum's yellow 
 from dataclasses import dataclass
 from typing import Any
 
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from issuer.errors import MalformedDocument
 from issuer.messages.abi import checksum

@@ -6,10 +6,9 @@ General holidays are those of the General Holidays Ordinance (Cap. 149). A day t
 happens: pass it as `closed`.
 """
 
-from collections.abc import Set
+from collections.abc import Container, Set
 from datetime import date, datetime, timedelta, timezone
-
-from holidays.countries.hongkong import HongKong
+from functools import cache
 
 HONG_KONG = timezone(timedelta(hours=8))
 """Hong Kong has kept UTC+8 without summer time since 1979."""
@@ -17,13 +16,11 @@ HONG_KONG = timezone(timedelta(hours=8))
 _DAY = timedelta(days=1)
 _SATURDAY = 5
 _NO_DAYS: frozenset[date] = frozenset()
-# The library lists Good Friday, Easter and other general holidays that are not statutory ones as "optional".
-_GENERAL_HOLIDAYS = HongKong(categories=("public", "optional"))
 
 
 def is_business_day(day: date, closed: Set[date] = _NO_DAYS) -> bool:
     """Whether the day counts, given the days that a gale or black-rainstorm warning closed."""
-    return day.weekday() < _SATURDAY and day not in _GENERAL_HOLIDAYS and day not in closed
+    return day.weekday() < _SATURDAY and day not in _general_holidays() and day not in closed
 
 
 def next_business_day(day: date, closed: Set[date] = _NO_DAYS) -> date:
@@ -46,3 +43,12 @@ def redemption_deadline(received: int, closed: Set[date] = _NO_DAYS) -> int:
     """
     due = next_business_day(hong_kong_date(received), closed)
     return int(datetime.combine(due + _DAY, datetime.min.time(), HONG_KONG).timestamp())
+
+
+@cache
+def _general_holidays() -> Container[date]:
+    # The library reads the calendars of every country to give that of one, so it waits for the first question.
+    from holidays.countries.hongkong import HongKong
+
+    # It lists Good Friday, Easter and other general holidays that are not statutory ones as "optional".
+    return HongKong(categories=("public", "optional"))

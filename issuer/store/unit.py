@@ -4,12 +4,8 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.types.array import ListBinaryDumper
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
@@ -17,6 +13,9 @@ from issuer import crash
 from issuer.clock import Clock
 from issuer.errors import Misconfigured, Unreachable
 from issuer.store import schema
+
+if TYPE_CHECKING:
+    import psycopg
 
 _WROTE = "wrote"
 
@@ -136,8 +135,14 @@ def _note_write(connection: Connection, _cursor: Any, text_: str, _values: Any, 
         connection.info[_WROTE] = True
 
 
-def _connect(url: str) -> psycopg.Connection[Any]:
+def _connect(url: str) -> "psycopg.Connection[Any]":
     """A connection by libpq, which tries the servers that the URI names in turn (PostgreSQL manual, 32.1.1)."""
+    # A home with SQLite does not wait for the driver.
+    import psycopg
+    from psycopg import sql
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from psycopg.types.array import ListBinaryDumper
+
     url = url.replace("postgresql+psycopg:", "postgresql:", 1)
     wait = conninfo_to_dict(url).get("connect_timeout", _CONNECT_TIMEOUT)
     made = psycopg.connect(make_conninfo(url, connect_timeout=wait, client_encoding="UTF8"))

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import insert, select, text
 
 from issuer.errors import Misconfigured
-from issuer.store import tables
+from issuer.store import schema, tables
 from issuer.store.unit import Store
 from tests.clock import ManualClock
 
@@ -37,6 +39,14 @@ def test_the_schema_is_exactly_the_tables(store: Store) -> None:
     store.check()
     with store.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+
+
+def test_the_versions_are_those_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [schema.VERSIONS[-1]]
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == schema.VERSIONS
 
 
 def test_a_database_of_another_version_is_refused(tmp_path: Path, clock: ManualClock) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import encode
+from eth_utils.address import to_checksum_address
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,11 @@ def test_the_topic_of_transfer_is_the_published_one() -> None:
 
 def test_nothing_hashes_to_the_published_value() -> None:
     assert keccak(b"") == "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_a_checksum_is_the_one_that_other_programs_make(raw: bytes) -> None:
+    assert checksum("0x" + raw.hex()) == checksum("0x" + raw.hex().upper()) == to_checksum_address(raw)
 
 
 @pytest.mark.parametrize("text", [ALICE, ALICE.lower(), "0x" + ALICE[2:].upper()])
