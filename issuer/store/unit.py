@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _WROTE = "wrote"
 
 _CONNECT_TIMEOUT = 10  # seconds for each of the servers that the URL names
+_STATEMENTS = 1000  # prepared ones that SQLite's driver keeps; all of the program's are fewer
 _IDLE_TIMEOUT = 60_000  # milliseconds; a process that stops in the middle of a unit does not hold others up for ever
 
 SERVICE = "service"
@@ -47,6 +48,7 @@ class Store:
         self._clock = clock
         self._random_bytes = random_bytes
         self._engine = _engine(url)
+        self._idle: dict[bool, list[Connection]] = {True: [], False: []}  # by whether they write
 
     def migrate(self) -> None:
         """Bring the schema to this version's."""
@@ -61,7 +63,7 @@ class Store:
     @contextmanager
     def unit(self, name: str, actor: str = SERVICE) -> Iterator[Unit]:
         """Open a unit of work; commit at the end of the block, or roll all of it back on any error."""
-        with _answering(), self._engine.connect().execution_options(writes=True) as connection:
+        with _answering(), self._connection(writes=True) as connection:
             transaction = connection.begin()
             try:
                 yield Unit(
@@ -80,14 +82,39 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view, changing nothing."""
-        with _answering(), self._engine.connect() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execution_options(isolation_level="REPEATABLE READ")
-            with connection.begin():
-                yield connection
+        with _answering(), self._connection(writes=False) as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
+        self._forget()
         self._engine.dispose()
+
+    @contextmanager
+    def _connection(self, *, writes: bool) -> Iterator[Connection]:
+        """A connection for one use. It is kept for the next; after an error none is, since others may be dead too."""
+        kept = self._idle[writes]
+        try:
+            connection = kept.pop()
+        except IndexError:  # asked for by trying, so that two threads never get the same one
+            connection = self._open(writes=writes)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            self._forget()
+            raise
+        kept.append(connection)
+
+    def _forget(self) -> None:
+        for kept in self._idle.values():
+            while kept:
+                kept.pop().close()
+
+    def _open(self, *, writes: bool) -> Connection:
+        connection = self._engine.connect().execution_options(writes=writes)
+        if connection.dialect.name == "postgresql" and not writes:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        return connection
 
 
 @contextmanager
@@ -120,7 +147,7 @@ def _setting(connection: Connection, name: str) -> str:
 
 def _engine(url: str) -> Engine:
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": 30})
+        engine = create_engine(url, connect_args={"timeout": 30, "cached_statements": _STATEMENTS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:

@@ -52,6 +52,7 @@ from issuer.store.unit import Store
 from issuer.tlog.note import Signer, Verifier
 from tests.anvil import ETHER
 from tests.clock import START, ManualClock
+from tests.simulation import quick
 from tests.simulation.chain import FINALITY, Chain
 from tests.simulation.folder import BanksFolder, IssuersFolder, Post
 from tests.simulation.node import SimulatedNode
@@ -112,6 +113,7 @@ class Stage:
         self.attestors = {name: _attestor(byte) for name, byte in (("bank", b"\xb1"), ("auditor", b"\xb2"))}
         url = f"sqlite:///{self.database}"
         self.store = Store(url, self.clock, random_bytes=lambda size: self.random.randbytes(size))
+        quick.hasten(self.store._engine)
         self.numbers = Numbers()
         event.listen(self.store._engine, "before_cursor_execute", self.numbers.give, retval=True)
         self.deployment = self._deploy()
