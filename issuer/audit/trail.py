@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from issuer.audit.record import Record, decode
 from issuer.store.tables import audit_record
 
 _PAGE = 10_000
+_LAST = select(func.max(audit_record.c.id))
 _BODIES = (
     select(audit_record.c.body)
     .where(audit_record.c.place >= bindparam("start"), audit_record.c.place < bindparam("end"))
@@ -30,9 +31,15 @@ def trace(connection: Connection, subjects: Sequence[str]) -> list[Entry]:
     return _entries(connection, statement)
 
 
-def latest(connection: Connection, limit: int) -> list[Entry]:
-    """The last records written, newest first."""
-    return _entries(connection, select(audit_record).order_by(audit_record.c.id.desc()).limit(limit))
+def latest(connection: Connection, limit: int, *, after: int = 0) -> list[Entry]:
+    """The last records written, of those after an id, newest first."""
+    newest = select(audit_record).where(audit_record.c.id > after).order_by(audit_record.c.id.desc())
+    return _entries(connection, newest.limit(limit))
+
+
+def last(connection: Connection) -> int:
+    """The id of the last record written; 0 before the first."""
+    return connection.scalar(_LAST) or 0
 
 
 def bodies(connection: Connection, start: int, end: int) -> list[bytes]:

@@ -1,5 +1,7 @@
 """The node port: raw JSON-RPC to one Ethereum node, and its HTTP implementation."""
 
+import itertools
+import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
@@ -34,23 +36,22 @@ class HttpNode:
 
     def __init__(self, url: str, *, timeout: int = 20) -> None:
         """``timeout`` in seconds, for connecting and for each answer. Raises Misconfigured for a URL of no node."""
-        # web3 takes most of a second to import; commands that never ask a node must not wait for it.
+        # It takes a while to import; commands that never ask a node must not wait for it.
         import requests
-        from web3 import HTTPProvider
 
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Misconfigured("the RPC address is not an http or https URL", "Set RPC_URL to the node's address.")
         self._host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+        self._url = url
+        self._timeout = timeout
+        self._numbers = itertools.count(1)
+        # No retries in here: whoever asks decides what silence means.
         self._session = requests.Session()
         # The environment's proxy and certificates are looked up once, and not for every question.
         given = self._session.merge_environment_settings(url, {}, None, None, None)
         self._session.proxies, self._session.verify = given["proxies"], given["verify"]
         self._session.trust_env = False
-        # No retries in here: whoever asks decides what silence means.
-        self._provider = HTTPProvider(
-            url, {"timeout": timeout}, session=self._session, exception_retry_configuration=None
-        )
 
     def __repr__(self) -> str:
         return f"HttpNode({self._host})"
@@ -68,8 +69,11 @@ class HttpNode:
         self._session.close()
 
     def _ask(self, method: str, params: list[Any]) -> dict[str, Any]:
+        asked: dict[str, Any] = {"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": params}
         try:
-            answer: Any = self._provider.make_request(method, params)
+            response = self._session.post(self._url, json=asked, timeout=self._timeout)
+            response.raise_for_status()
+            answer: Any = json.loads(response.content)
         except (OSError, ValueError) as error:
             # requests' errors are OSErrors and print the whole address; a broken body is a ValueError.
             raise Unreachable(f"the node at {self._host} did not answer {method}: {type(error).__name__}") from None

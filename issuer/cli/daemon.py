@@ -12,10 +12,10 @@ from issuer.cli.parameters import answers
 from issuer.cli.session import Session
 from issuer.clock import utc
 from issuer.errors import BrokenInvariant, IssuerError, Misconfigured
+from issuer.pace import Pace
 from issuer.service import Role, Service
 
-_PAUSE = 0.3  # seconds after a step that found nothing to do
-_PATIENCE = 2.0  # seconds after one that could not be done
+_PATIENCE = 2.0  # seconds after a step that could not be done
 _SHOWN = 1000  # records of one step that are looked at
 _ROLES = click.Choice([role.value for role in Role])
 
@@ -47,13 +47,12 @@ def run(role: str) -> None:
     """
     session: Session = click.get_current_context().obj
     issuer = session.issuer
-    ending = Ending()
+    ending, pace = Ending(), Pace()
     service: Service | None = None
-    _say(issuer, f"the service runs for token {issuer.deployment.token} on chain {issuer.deployment.chain_id}")
     trouble = ""
     while not ending.asked:
         try:
-            service = service or issuer.service_for(Role(role))
+            service = service or _open(issuer, Role(role))
             last = _last_record(issuer)
             done = service.step()
             written = _recorded(issuer, last) if done else Counter()
@@ -69,9 +68,14 @@ def run(role: str) -> None:
         if done:
             told = ", ".join(f"{action} x{count}" for action, count in written.items())
             _say(issuer, f"{done} done{': ' if told else ''}{told}")
-        else:
-            ending.wait(_PAUSE)
+        ending.wait(pace.after(done))
     _say(issuer, "the service has ended")
+
+
+def _open(issuer: Issuer, role: Role) -> Service:
+    service = issuer.service_for(role)
+    _say(issuer, f"the service runs for token {issuer.deployment.token} on chain {issuer.deployment.chain_id}")
+    return service
 
 
 def _say(issuer: Issuer, text: str) -> None:
@@ -80,11 +84,11 @@ def _say(issuer: Issuer, text: str) -> None:
 
 def _last_record(issuer: Issuer) -> int:
     with issuer.store.read() as connection:
-        return max((entry.id for entry in trail.latest(connection, 1)), default=0)
+        return trail.last(connection)
 
 
 def _recorded(issuer: Issuer, last: int) -> Counter[str]:
     """The actions recorded after a record, counted; by others who act meanwhile as well."""
     with issuer.store.read() as connection:
-        found = trail.latest(connection, _SHOWN)
-    return Counter(entry.record.action for entry in reversed(found) if entry.id > last)
+        found = trail.latest(connection, _SHOWN, after=last)
+    return Counter(entry.record.action for entry in reversed(found))

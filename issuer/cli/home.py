@@ -332,6 +332,8 @@ class Issuer:
         from issuer.service import Role, Service
 
         bank, chain = role in (Role.ALL, Role.BANK), role in (Role.ALL, Role.CHAIN)
+        if chain:
+            self.keystore.signer(Job.SENDER)  # now, so that no order waits for it
         return Service(
             store=self.store,
             policy=self.policy,

@@ -14,14 +14,14 @@ from dotenv import load_dotenv
 
 from issuer.errors import InvalidInput, IssuerError, Misconfigured
 from issuer.money import format_fen, format_units, parse_fen
+from issuer.pace import Pace
 
 if TYPE_CHECKING:
     from issuer.mockbank.auditor import Auditor
     from issuer.mockbank.bank import Bank
 
 _INTERRUPTED = 130
-_PAUSE = 0.3  # seconds after a pass that found nothing
-_PATIENCE = 2.0  # after one that could not be done
+_PATIENCE = 2.0  # seconds after a pass that could not be done
 
 Step = Callable[[], int]
 
@@ -369,14 +369,13 @@ def _repeat(step: Step) -> None:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    said = ""
+    said, pace = "", Pace()
     while not ended.is_set():
         try:
-            done, pause, trouble = step(), _PAUSE, ""
+            pause, trouble = pace.after(step()), ""
         except IssuerError as error:
-            done, pause, trouble = 0, _PATIENCE, f"error[{error.code}]: {error.what}\n{error.do}"
+            pause, trouble = _PATIENCE, f"error[{error.code}]: {error.what}\n{error.do}"
         if trouble and trouble != said:
             click.echo(trouble, err=True)
         said = trouble
-        if not done:
-            ended.wait(pause)
+        ended.wait(pause)

@@ -17,7 +17,7 @@ from issuer.operations import locks, payouts
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move, move_all
-from issuer.store import intents
+from issuer.store import intents, sets
 from issuer.store.facts import Fact
 from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState, Scope
 from issuer.store.tables import batch, intent, mint_order, redemption, report
@@ -30,10 +30,8 @@ RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20Inval
 TOO_LARGE = "TooMuchGas"
 """What the sender says of a mint that would take more of a block than it may."""
 
-_GATHERED = 10
+_GATHERED = 5
 """Batches formed in one unit of work."""
-
-_PLACE = update(mint_order).where(mint_order.c.id == bindparam("order")).values(position=bindparam("place"))
 
 PAUSE = 5
 """Seconds before a mint that the contract would refuse is tried again."""
@@ -86,7 +84,7 @@ def form(unit: Unit, orders: Sequence[Row[Any]]) -> None:
     batch_id = _insert(unit, orders)
     ids = [row.id for row in orders]
     move_all(unit, mint_order, ids, OrderState.RESERVED, OrderState.BATCHED, batch_id=batch_id)
-    unit.connection.execute(_PLACE, [{"order": id_, "place": place} for place, id_ in enumerate(ids)])
+    _give_places(unit, ids)
 
 
 def fund(unit: Unit, policy: Policy) -> int:
@@ -347,6 +345,11 @@ def _insert(
     return batch_id
 
 
+def _give_places(unit: Unit, order_ids: Sequence[int]) -> None:
+    """Number orders in their batch, from 0."""
+    sets.change(unit, mint_order, order_ids, {"position": range(len(order_ids))})
+
+
 def _record(unit: Unit, reference: str, orders: Sequence[Row[Any]], formerly: str | None) -> None:
     value = sum(order.value for order in orders)
     after = {"orders": [order.commitment for order in orders], "value": format_units(value)}
@@ -375,7 +378,7 @@ def _fail(unit: Unit, row: Row[Any], *, address: str, error: str) -> None:
 
 def _keep_only(unit: Unit, row: Row[Any], rest: Sequence[Row[Any]]) -> None:
     """Let a batch be of these orders of it, under another reference."""
-    unit.connection.execute(_PLACE, [{"order": order.id, "place": place} for place, order in enumerate(rest)])
+    _give_places(unit, [order.id for order in rest])
     reference, value = _reference(rest), sum(order.value for order in rest)
     values = {"reference": reference, "count": len(rest), "value": value}
     unit.connection.execute(update(batch).where(batch.c.id == row.id).values(values))

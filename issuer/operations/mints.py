@@ -112,8 +112,11 @@ def cancel(unit: Unit, *, order_id: int) -> dict[str, Any]:
 # -- one step of the service
 
 
-def reserve(unit: Unit, limit: int = 5000) -> int:
-    """Bind customers' money to their approved orders, oldest first; the number of orders reserved."""
+def reserve(unit: Unit, limit: int = 2500) -> int:
+    """Bind customers' money to their approved orders, oldest first; the number of orders reserved.
+
+    Not all that there are, so that the bank moves the first ones' money while the next are reserved.
+    """
     if locks.locked(unit.connection, Scope.MINTING):
         return 0
     free: dict[int, int] = {}

@@ -55,6 +55,17 @@ def insert(unit: Unit, table: Table, columns: Mapping[str, Sequence[Any]], **sam
         unit.connection.exec_driver_sql(_prepared(table, (*told, *same)), list(rows))
 
 
+def change(unit: Unit, table: Table, keys: Sequence[Any], columns: Mapping[str, Sequence[Any]]) -> None:
+    """Set columns of rows, by their keys, to a value of its own in each."""
+    told = {name: _plain(table.c[name], list(values)) for name, values in columns.items()}
+    if _is_postgresql(unit.connection):
+        unit.connection.execute(_changed_by_sets(table, tuple(told)), {"keys": list(keys), **told})
+    else:
+        statement, order = _changed(table, tuple(told))
+        given = {"at": keys, **told}
+        unit.connection.exec_driver_sql(statement, list(zip(*(given[name] for name in order), strict=True)))
+
+
 def add(unit: Unit, table: Table, changes: Mapping[Any, int], **values: Any) -> None:
     """Add to the balances of rows, by their keys, and set other columns of theirs.
 
@@ -110,6 +121,24 @@ def _prepared(table: Table, names: tuple[str, ...]) -> str:
     quote = sqlite.dialect().identifier_preparer.quote
     columns, places = (", ".join(part) for part in (map(quote, names), "?" * len(names)))
     return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({places})"  # noqa: S608 - names of our own tables
+
+
+@cache
+def _changed(table: Table, names: tuple[str, ...]) -> tuple[str, list[str]]:
+    """What sets these columns of the row ``at``, and the order in which it takes all of them."""
+    (key,) = table.primary_key.columns
+    values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in names}
+    compiled = update(table).where(key == bindparam("at")).values(**values).compile(dialect=sqlite.dialect())
+    return str(compiled), list(compiled.positiontup or ())
+
+
+@cache
+def _changed_by_sets(table: Table, names: tuple[str, ...]) -> Update:
+    """Takes keys and columns as arrays."""
+    (key,) = table.primary_key.columns
+    at = func.unnest(bindparam("keys", type_=ARRAY(key.type))).label("at")
+    given = select(at, *(_values(table.c[name]).label(name) for name in names)).subquery()
+    return update(table).where(key == given.c.at).values(**{name: given.c[name] for name in names})
 
 
 @cache
