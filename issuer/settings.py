@@ -34,6 +34,7 @@ _DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 _ACCOUNT = re.compile(r"[0-9A-Z]{6,34}")
 _OPERATOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_MINTING_KEY = re.compile(r"sender|standby", re.ASCII)
 _FINALITY = re.compile(r"finalized|[1-9][0-9]{0,3}")
 _KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
@@ -102,6 +103,7 @@ Operator = Annotated[str, _matching(_OPERATOR, "a name of at most 32 letters, di
 Units = Annotated[int, _amount(parse_units)]
 Fen = Annotated[int, _amount(parse_fen, "0", "0.00")]
 Finality = Annotated[str, _matching(_FINALITY, "finalized, nor a number of blocks from 1 to 9999")]
+MintingKey = Annotated[str, _matching(_MINTING_KEY, "sender or standby")]
 Delay = Annotated[int, BeforeValidator(_read_delay)]
 Wait = Annotated[int, BeforeValidator(_read_wait)]
 Countries = Annotated[frozenset[str], NoDecode, BeforeValidator(_read_countries)]
@@ -142,6 +144,7 @@ class Settings(BaseSettings):
     reserve_account: Account = "012875000000002"
     approval_threshold: Units = 1_000_000 * UNITS_PER_CNH  # units
     batch_wait: Wait = 1  # seconds
+    minting_key: MintingKey = "sender"  # or "standby": a process that mints with a key of its own
     redemption_fee: Fen = 0  # fen
     refused_jurisdictions: Countries = frozenset({"CN"})
 

@@ -68,6 +68,9 @@ class FixedKeys:
     def signer(self, name: str) -> LocalSigner:
         return LocalSigner(self.key(name))
 
+    def has(self, name: str) -> bool:
+        return bool(name)
+
     def address(self, name: str) -> str:
         return self.signer(name).address
 

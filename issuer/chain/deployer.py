@@ -19,7 +19,7 @@ from issuer.chain import create2, fees, rpc, wiring
 from issuer.chain.anvil import FAUCET_KEY
 from issuer.chain.compiler import Compilation
 from issuer.chain.deployment import Deployment, load
-from issuer.chain.keystore import Job
+from issuer.chain.keystore import MINTING, Job
 from issuer.chain.network import Network
 from issuer.chain.node import Node
 from issuer.chain.rpc import Block, Call, Result
@@ -39,7 +39,7 @@ SOURCES = {short: name for name, short in wiring.CONTRACT_FILES.items()} | {"boo
 """The contracts' source names by the names they go by here, in the order in which their constructors need them."""
 _ORDER = ("bootstrap", "authority", "feed", "token", "minter")
 
-FUNDED = (Job.SENDER, Job.REGISTRAR, Job.FREEZER, Job.GUARDIAN, Job.ADMIN)
+FUNDED = (*MINTING, Job.REGISTRAR, Job.FREEZER, Job.GUARDIAN, Job.ADMIN)
 
 
 class State(StrEnum):
@@ -66,7 +66,7 @@ class Parameters:
 
     delay: int  # that a slow act waits
     window: Limit
-    bucket: Limit  # of the sender's key
+    bucket: Limit  # of each minting key
     attestors: tuple[str, ...]
     quorum: int
     allowance: int  # gas money that each key is topped up to, once it has less than half
@@ -298,10 +298,15 @@ class Deployer:
             self.addresses,
             self._holders,
             delay=self._parameters.delay,
-            limits=[(WINDOW, self._parameters.window), (self._holders[Job.SENDER], self._parameters.bucket)],
+            limits=self._limits(),
             attestors=self._parameters.attestors,
             quorum=self._parameters.quorum,
         )
+
+    def _limits(self) -> list[tuple[str, Limit]]:
+        """The window above all keys, and each minting key's bucket."""
+        buckets = [(self._holders[job], self._parameters.bucket) for job in MINTING]
+        return [(WINDOW, self._parameters.window), *buckets]
 
     def _describe(self) -> Deployment:
         block, _ = self._kept()
@@ -367,7 +372,7 @@ class Deployer:
         wanted = self._parameters
         yield _equal("minter of the token", self._view("token", TOKEN, "minter")["0"], self.addresses["minter"])
         yield _equal("feed of the token", self._view("token", TOKEN, "feed")["0"], self.addresses["feed"])
-        for key, limit in ((WINDOW, wanted.window), (self._holders[Job.SENDER], wanted.bucket)):
+        for key, limit in self._limits():
             found = self._view("minter", MINTER, "bucketOf", key)
             name = "window" if key == WINDOW else f"bucket of {key}"
             yield _equal(name, (found["capacity"], found["refill"]), (limit.capacity, limit.refill))

@@ -30,10 +30,19 @@ class Job(StrEnum):
 
     DEPLOYER = "deployer"  # pays for the deployment and tops up the others; holds nothing after
     SENDER = "sender"  # posts reports and mints within its bucket
+    STANDBY = "standby"  # does the sender's work in its place, from another process, within a bucket of its own
     REGISTRAR = "registrar"  # sets the verified bit
     FREEZER = "freezer"  # freezes accounts
     GUARDIAN = "guardian"  # stops, cancels, lowers
     ADMIN = "admin"  # proposes and accepts slow acts
+
+    @property
+    def duty(self) -> "Job":
+        """The work that the key does: each is done by one process at a time."""
+        return Job.SENDER if self is Job.STANDBY else self
+
+
+MINTING = (Job.SENDER, Job.STANDBY)
 
 
 class Keystore:
@@ -73,9 +82,13 @@ class Keystore:
         """The address of a key, read without decrypting it. Raises NotFound."""
         return checksum("0x" + str(self._read(name)["address"]).removeprefix("0x"))
 
-    def addresses(self) -> dict[str, str]:
-        """Every job's address."""
-        return {job.value: self.address(job) for job in Job}
+    def has(self, name: str) -> bool:
+        """Whether the key lies in this home."""
+        return self._path(name).exists()
+
+    def addresses(self) -> dict[Job, str]:
+        """The address of every job's key that lies in this home."""
+        return {job: self.address(job) for job in Job if self.has(job)}
 
     def holders(self) -> dict[str, str]:
         """The addresses of the wallets that are no job's."""

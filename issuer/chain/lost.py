@@ -36,7 +36,7 @@ _NOTHING = "0x"
 class Found:
     """A transaction of a key of ours in a final block."""
 
-    job: str
+    job: Job
     mined: Mined
     block: int
     succeeded: bool
@@ -47,7 +47,7 @@ class LostTransactions:
         self._store = store
         self._node = node
         self._deployment = deployment
-        self._jobs = {deployment.keys[job]: str(job) for job in set(calls.JOBS.values())}
+        self._jobs = {deployment.keys[job]: job for job in Job if job is not Job.DEPLOYER}
 
     def begin(self) -> None:
         """Note the last block whose transactions the database knows: before it reads on."""
@@ -174,8 +174,10 @@ class LostTransactions:
 
 
 def _open_by_job(connection: Connection) -> Counter[Job]:
+    """How many intents each key may have been used for: one with two keys, for either."""
     statement = select(intent.c.kind).where(intent.c.door == Door.CHAIN, intent.c.state == IntentState.OPEN)
-    return Counter(calls.JOBS[kind] for kind in connection.scalars(statement) if kind != FENCE)
+    duties = [calls.JOBS[kind] for kind in connection.scalars(statement) if kind != FENCE]
+    return Counter(job for job in Job for duty in duties if job.duty is duty)
 
 
 def _same_nonce(sent: Sent, found: Found) -> bool:

@@ -6,7 +6,8 @@
 - The nonce is a row, taken in the database transaction that stores the bytes; only then are they sent.
 - Stored bytes are sent in every step until their nonce is final. No answer to that changes anything.
 - A transaction that waits too long is signed again at its nonce with higher fees, up to a cap, then reported.
-- One process sends with a key; the others stand by, and the next takes over when it falls silent.
+- One process does a key's duty; the others stand by, and the next takes over when it falls silent. It may have a key of
+  its own for that: then it signs nothing before all that the other key has signed is mined.
 """
 
 import os
@@ -60,7 +61,7 @@ class Ground:
     """What a key's next transaction stands on."""
 
     key: Key
-    term: int  # in which this process holds the key
+    term: int  # in which this process does the key's duty
     head: Block
     waiting: tuple[Sent, ...]  # of this key, not in the head's chain yet, by nonce
     fees: Fees
@@ -95,13 +96,17 @@ class Sender:
         deployment: Deployment,
         clock: Clock,
         limits: Limits | None = None,
+        *,
+        minting: Job = Job.SENDER,
     ) -> None:
+        """``minting`` is the key that signs reports and mints here: the sender's, or the standby's."""
         self._store = store
         self._node = node
         self._signers = signers
         self._deployment = deployment
         self._clock = clock
         self._limits = limits or Limits()
+        self._minting = minting
         self._name = f"{socket.gethostname()}:{os.getpid()}:{_RUN}"
 
     @property
@@ -119,7 +124,7 @@ class Sender:
         with self._store.read() as connection:
             due = intents.due(connection, Door.CHAIN)
             self._deployment = parts.current(connection, self._deployment)
-        return done + sum(self._serve(job, wanted) for job, wanted in _by_job(due).items())
+        return done + sum(self._serve(job, wanted) for job, wanted in self._by_key(due).items())
 
     def cancel(self, transaction_id: int) -> str:
         """Put a bare transfer to itself in the place of a transaction that is stuck; its hash.
@@ -135,12 +140,20 @@ class Sender:
         fields = _fields(self._deployment.chain_id, sent.nonce, sent.signer, "0x", CANCEL_GAS, offered)
         signed = self._signers.signer(sent.role).sign_transaction(fields)
         with self._store.unit("store a cancellation") as unit:
-            transactions.seize(unit, sent.signer, self._name)
+            transactions.seize(unit, sent.role, self._name)
             transactions.add(unit, sent.id, decode(signed.raw), signed.raw, cancels=True)
         rpc.broadcast(self._node, signed.raw)
         return signed.hash
 
     # -- new transactions
+
+    def _by_key(self, due: Sequence[Intent]) -> dict[Job, list[Intent]]:
+        """The intents that keys of this home sign."""
+        found: dict[Job, list[Intent]] = {}
+        for intent in due:
+            own = intent.kind != calls.FENCE and calls.job(intent) is Job.SENDER
+            found.setdefault(self._minting if own else calls.job(intent), []).append(intent)
+        return {job: wanted for job, wanted in found.items() if self._signers.has(job)}
 
     def _serve(self, job: Job, wanted: Sequence[Intent]) -> int:
         """Send one key's intents in order, as far as its limits allow."""
@@ -173,26 +186,32 @@ class Sender:
             pass
         return settled
 
-    def _hold(self, address: str) -> int | None:
-        """The term in which this process sends with a key, or None while another one does."""
+    def _hold(self, job: Job) -> int | None:
+        """The term in which this process does a key's duty, or None while another one does."""
         with self._store.read() as connection:
-            held = transactions.term(connection, address, self._name)
+            held = transactions.term(connection, job, self._name)
         if held is None:
-            with self._store.unit("hold a key") as unit:
-                held = transactions.hold(unit, address, self._name)
+            with self._store.unit("take a duty") as unit:
+                held = transactions.hold(unit, job, self._name)
         return held
 
     def _ground(self, job: Job) -> Ground | None:
-        """Where a key stands; None while another process holds it, it is halted, or counts other than the chain."""
-        term = self._hold(self._key(job).address)
-        if term is None:
-            return None
+        """Where a key stands; None while another process does its duty or has left something of it unmined, while the
+        key is halted, or while it counts other than the chain.
+        """
         key = self._key(job)
         head = rpc.head(self._node)
-        mined = rpc.nonce(self._node, key.address, head.number)
-        if key.halted is not None or mined > key.next_nonce:
+        # Before the duty is taken: the other key's process must have it to raise a fee.
+        if key.halted is not None or self._follows(key, self._live(), head):
             return None
-        waiting = tuple(item for item in self._live() if item.signer == key.address and item.nonce >= mined)
+        term = self._hold(job)
+        if term is None:
+            return None
+        key, live = self._key(job), self._live()
+        mined = rpc.nonce(self._node, key.address, head.number)
+        if key.halted is not None or mined > key.next_nonce or self._follows(key, live, head):
+            return None
+        waiting = tuple(item for item in live if item.signer == key.address and item.nonce >= mined)
         if len(waiting) != key.next_nonce - mined:
             return None  # nonces that are free on chain and used here: an outcome is still to be told
         balance = rpc.balance(self._node, key.address, head.number)
@@ -200,6 +219,13 @@ class Sender:
         return Ground(
             key=key, term=term, head=head, waiting=waiting, fees=self._suggest(), balance=balance, promised=promised
         )
+
+    def _follows(self, key: Key, live: Sequence[Sent], head: Block) -> bool:
+        """Whether something waits to be mined that another key signed for the same duty: nothing may overtake it."""
+        others = {
+            sent.signer: sent.nonce for sent in live if sent.role is not key.role and sent.role.duty is key.role.duty
+        }
+        return any(rpc.nonce(self._node, signer, head.number) <= last for signer, last in others.items())
 
     def _key(self, job: Job) -> Key:
         with self._store.read() as connection:
@@ -275,7 +301,7 @@ class Sender:
         key = f"refused:{intent.id}:{self._clock.now()}"
         news = News(key=key, kind="refused", payload=told | vars(refusal))
         with self._store.unit("tell a refusal") as unit:
-            transactions.require(unit, ground.key.address, ground.term)
+            transactions.require(unit, ground.key.role, ground.term)
             if intents.move(unit, intent.id, IntentState.OPEN, IntentState.BOUND):
                 facts.bring(unit, Door.CHAIN, [news])
 
@@ -298,7 +324,7 @@ class Sender:
         signed = self._signers.signer(key.role).sign_transaction(fields)
         found = self._compare(signed, draft.intent, nonce=key.next_nonce, sender=key.address)
         with self._store.unit("store signed bytes") as unit:
-            transactions.store(unit, draft.intent, found, signed.raw, ground.term)
+            transactions.store(unit, draft.intent, found, signed.raw, key.role, ground.term)
         rpc.broadcast(self._node, signed.raw)
         promised = ground.promised + draft.gas * ground.fees.max_fee
         return replace(ground, key=replace(key, next_nonce=key.next_nonce + 1), promised=promised)
@@ -317,11 +343,14 @@ class Sender:
     def _repeat(self) -> int:
         """Send stored bytes that are not seen mined, with a higher fee if their time is over; how many fees rose."""
         waiting = [sent for sent in self._live() if sent.mined_block is None]
-        terms = {address: self._hold(address) for address in {sent.signer: None for sent in waiting}}
-        return sum(self._send_again(sent, term) for sent in waiting if (term := terms[sent.signer]) is not None)
+        held = {job: self._hold(job) for job in {sent.role: None for sent in waiting} if self._signers.has(job)}
+        return sum(
+            self._send_again(sent, term) if (term := held.get(sent.role)) is not None else self._pass_on(sent)
+            for sent in waiting
+        )
 
     def _send_again(self, sent: Sent, term: int) -> int:
-        if abs(self._clock.now() - sent.newest.at) < self._limits.bump_after:
+        if self._age(sent) < self._limits.bump_after:
             rpc.broadcast(self._node, sent.newest.raw)
             return 0
         try:
@@ -329,25 +358,39 @@ class Sender:
         except Conflict:
             return 0
 
+    def _pass_on(self, sent: Sent) -> int:
+        """Send what another process signed; if that one does not raise the fee when it should, say so."""
+        rpc.broadcast(self._node, sent.newest.raw)
+        if self._age(sent) >= 2 * self._limits.bump_after:
+            self._stuck(sent, f"no process with the {sent.role} key raises its fee")
+        return 0
+
+    def _age(self, sent: Sent) -> int:
+        """Seconds for which the newest offer stands, by a clock that may be set back."""
+        return abs(self._clock.now() - sent.newest.at)
+
     def _bump(self, sent: Sent, term: int) -> int:
         """Sign the same call at the same nonce for more; past the cap, keep the offer and raise an alarm."""
         offered = self._offered(sent).bumped(self._suggest())
         if offered.max_fee > self._limits.max_fee:
-            payload = {"intent_id": sent.intent_id, "kind": sent.kind, "subject": sent.subject}
-            self._alarm("stuck", str(sent.id), payload | {"transaction_id": sent.id, "hash": sent.newest.hash})
+            self._stuck(sent, "its fee is at the cap")
             rpc.broadcast(self._node, sent.newest.raw)
             return 0
         form = decode(sent.newest.raw)
         fields = _fields(form.chain_id, form.nonce, form.target, form.data, form.gas, offered)
         signed = self._signers.signer(sent.role).sign_transaction(fields)
         with self._store.unit("store raised bytes") as unit:
-            transactions.require(unit, sent.signer, term)
+            transactions.require(unit, sent.role, term)
             transactions.add(unit, sent.id, decode(signed.raw), signed.raw, cancels=sent.newest.cancels)
         rpc.broadcast(self._node, signed.raw)
         return 1
 
     def _offered(self, sent: Sent) -> Fees:
         return Fees(max_fee=sent.newest.max_fee, priority_fee=sent.newest.priority_fee)
+
+    def _stuck(self, sent: Sent, why: str) -> None:
+        payload = {"intent_id": sent.intent_id, "kind": sent.kind, "subject": sent.subject, "why": why}
+        self._alarm("stuck", str(sent.id), payload | {"transaction_id": sent.id, "hash": sent.newest.hash})
 
     def _alarm(self, kind: str, subject: str, payload: dict[str, object]) -> None:
         period = self._clock.now() // self._limits.alarm_every
@@ -360,13 +403,6 @@ class Sender:
 
     def _suggest(self) -> Fees:
         return fees.suggest(self._node, self._limits.max_fee)
-
-
-def _by_job(due: Sequence[Intent]) -> dict[Job, list[Intent]]:
-    found: dict[Job, list[Intent]] = {}
-    for intent in due:
-        found.setdefault(calls.job(intent), []).append(intent)
-    return found
 
 
 def _fields(chain_id: int, nonce: int, target: str, data: str, gas: int, offered: Fees) -> dict[str, object]:

@@ -34,6 +34,10 @@ class Keys(Protocol):
         """Known without opening the key. Raises NotFound."""
         ...
 
+    def has(self, name: str) -> bool:
+        """Whether this home can sign with it."""
+        ...
+
     def signer(self, name: str) -> Signer:
         """Opened when it is first needed. Raises NotFound, or Misconfigured if it cannot be opened."""
         ...

@@ -3,9 +3,10 @@
 The nonce is taken in the database transaction that stores the signed bytes; only then are they sent, and they are sent
 again until that nonce is final.
 
-One process at a time sends with a key, in its own term. A process with an old term cannot write: every write of the
-sender names its term (a fencing token), and so it does not matter how long a process believes that it holds the key.
-The lease says only when another one takes over from a process that is silent.
+One process at a time does the duty of a key, in its own term. A process with an old term cannot write: every write of
+the sender names its term (a fencing token), and so it does not matter how long a process believes that it holds the
+duty. The lease says only when another one takes over from a process that is silent. Two keys may have one duty: the
+standby's process does the sender's with a key of its own.
 """
 
 from dataclasses import dataclass
@@ -25,17 +26,18 @@ from sqlalchemy import (
     update,
 )
 
+from issuer.chain.keystore import Job
 from issuer.errors import Conflict
 from issuer.messages.transactions import Transaction
 from issuer.store import intents
 from issuer.store.inserts import insert_new
 from issuer.store.intents import Intent
 from issuer.store.states import IntentState, TransactionState
-from issuer.store.tables import attempt, cursor, intent, signer, transaction
+from issuer.store.tables import attempt, cursor, duty, intent, signer, transaction
 from issuer.store.unit import Unit
 
 LEASE = 10
-"""Seconds for which a silent process keeps a key."""
+"""Seconds for which a silent process keeps a duty."""
 
 _NOW = cast(func.extract("epoch", func.clock_timestamp()), BigInteger)
 """PostgreSQL's own clock: those of its clients may differ."""
@@ -62,11 +64,9 @@ class Key:
     """One signing key as the database knows it."""
 
     address: str
-    role: str
+    role: Job
     next_nonce: int
     halted: str | None
-    holder: str
-    term: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Sent:
 
     id: int
     signer: str
-    role: str
+    role: Job
     nonce: int
     intent_id: int
     kind: str
@@ -106,58 +106,58 @@ class Sent:
 
 def keys(connection: Connection) -> list[Key]:
     return [
-        Key(
-            address=row.address,
-            role=row.role,
-            next_nonce=row.next_nonce,
-            halted=row.halted,
-            holder=row.holder,
-            term=row.term,
-        )
+        Key(address=row.address, role=Job(row.role), next_nonce=row.next_nonce, halted=row.halted)
         for row in connection.execute(_KEYS)
     ]
 
 
-def key(connection: Connection, role: str) -> Key | None:
+def key(connection: Connection, role: Job) -> Key | None:
     return next((item for item in keys(connection) if item.role == role), None)
 
 
-def register(unit: Unit, *, address: str, role: str, nonce: int) -> None:
-    """Begin counting a key's nonces, unless it is counted already."""
-    values = {"address": address, "role": role, "next_nonce": nonce, "term": 0, "holder": "", "lease": 0}
+def register(unit: Unit, *, address: str, role: Job, nonce: int) -> None:
+    """Begin counting a key's nonces, and the terms of its duty, unless they are counted already."""
+    values = {"address": address, "role": role, "next_nonce": nonce}
     unit.connection.execute(insert_new(unit.connection, signer).values(**values))
+    first = {"name": role.duty, "term": 0, "holder": "", "lease": 0}
+    unit.connection.execute(insert_new(unit.connection, duty).values(**first))
 
 
-def term(connection: Connection, address: str, holder: str) -> int | None:
-    """The term in which a process holds a key, if it has half of its lease left at least."""
-    mine = select(signer.c.term).where(signer.c.address == address, signer.c.holder == holder)
+def holders(connection: Connection) -> dict[str, str]:
+    """Which process does each duty; empty text if none has yet."""
+    return {row.name: row.holder for row in connection.execute(select(duty))}
+
+
+def term(connection: Connection, job: Job, holder: str) -> int | None:
+    """The term in which a process does a key's duty, if it has half of its lease left at least."""
+    mine = select(duty.c.term).where(duty.c.name == job.duty, duty.c.holder == holder)
     if connection.dialect.name == "postgresql":
-        mine = mine.where(signer.c.lease > _NOW + LEASE // 2)
+        mine = mine.where(duty.c.lease > _NOW + LEASE // 2)
     return connection.execute(mine).scalar()
 
 
-def hold(unit: Unit, address: str, holder: str) -> int | None:
-    """Take a key over, or keep it for another lease; the term, or None while another process holds it.
+def hold(unit: Unit, job: Job, holder: str) -> int | None:
+    """Take a key's duty over, or keep it for another lease; the term, or None while another process does it.
 
     SQLite serves one machine, and every process there takes over from the one before it at once.
     """
     shared = unit.connection.dialect.name == "postgresql"
-    free = or_(signer.c.holder == holder, signer.c.lease < _NOW) if shared else true()
-    return _take_over(unit, address, holder, free, _NOW + LEASE if shared else 0)
+    free = or_(duty.c.holder == holder, duty.c.lease < _NOW) if shared else true()
+    return _take_over(unit, job, holder, free, _NOW + LEASE if shared else 0)
 
 
-def seize(unit: Unit, address: str, holder: str) -> int:
-    """Take a key over from whoever holds it, for this one write: who held it takes it back."""
-    taken = _take_over(unit, address, holder, true(), 0)
+def seize(unit: Unit, job: Job, holder: str) -> int:
+    """Take a key's duty over from whoever does it, for this one write: who did it takes it back."""
+    taken = _take_over(unit, job, holder, true(), 0)
     assert taken is not None  # noqa: S101 - whatever waits was signed with a registered key
     return taken
 
 
-def require(unit: Unit, address: str, term: int) -> None:
-    """Hold on to a key until the unit ends. Raises Conflict, which must undo the unit, in an old term."""
-    same = update(signer).where(signer.c.address == address, signer.c.term == term).values(term=term)
+def require(unit: Unit, job: Job, term: int) -> None:
+    """Hold on to a key's duty until the unit ends. Raises Conflict, which must undo the unit, in an old term."""
+    same = update(duty).where(duty.c.name == job.duty, duty.c.term == term).values(term=term)
     if unit.connection.execute(same).rowcount != 1:
-        raise Conflict(f"another process sends with {address} now")
+        raise Conflict(f"another process does the {job.duty}'s work now")
 
 
 def halt(unit: Unit, address: str, reason: str) -> None:
@@ -173,13 +173,13 @@ def resume(unit: Unit, *, address: str, nonce: int) -> None:
     unit.connection.execute(update(signer).where(signer.c.address == address).values(**values))
 
 
-def store(unit: Unit, found: Intent, signed: Transaction, raw: str, term: int) -> None:
+def store(unit: Unit, found: Intent, signed: Transaction, raw: str, job: Job, term: int) -> None:
     """Bind the intent, take the nonce and keep the signed bytes.
 
     Raises Conflict, which must undo the unit, in an old term, if another process has bound the intent or taken the
     nonce, or if the key was halted meanwhile.
     """
-    require(unit, signed.sender, term)
+    require(unit, job, term)
     if not intents.move(unit, found.id, IntentState.OPEN, IntentState.BOUND):
         raise Conflict(f"intent {found.id} is bound already")
     free = (signer.c.address == signed.sender, signer.c.next_nonce == signed.nonce, signer.c.halted.is_(None))
@@ -228,7 +228,7 @@ def live(connection: Connection) -> list[Sent]:
         Sent(
             id=row.id,
             signer=row.signer,
-            role=row.role,
+            role=Job(row.role),
             nonce=row.nonce,
             intent_id=row.intent_id,
             kind=row.kind,
@@ -245,11 +245,11 @@ def live(connection: Connection) -> list[Sent]:
 
 
 def _take_over(
-    unit: Unit, address: str, holder: str, free: ColumnElement[bool], lease: ColumnElement[int] | int
+    unit: Unit, job: Job, holder: str, free: ColumnElement[bool], lease: ColumnElement[int] | int
 ) -> int | None:
-    following = case((signer.c.holder == holder, signer.c.term), else_=signer.c.term + 1)
-    statement = update(signer).where(signer.c.address == address, free)
-    taken = statement.values(term=following, holder=holder, lease=lease).returning(signer.c.term)
+    following = case((duty.c.holder == holder, duty.c.term), else_=duty.c.term + 1)
+    statement = update(duty).where(duty.c.name == job.duty, free)
+    taken = statement.values(term=following, holder=holder, lease=lease).returning(duty.c.term)
     return unit.connection.execute(taken).scalar()
 
 

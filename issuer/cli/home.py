@@ -318,7 +318,8 @@ class Issuer:
     def sender(self) -> "Sender":
         from issuer.chain.sender import Sender
 
-        return Sender(self.store, self.node, self.keystore, self.deployment, self.clock)
+        minting = Job(self.settings.minting_key)
+        return Sender(self.store, self.node, self.keystore, self.deployment, self.clock, minting=minting)
 
     @cached_property
     def service(self) -> "Service":
@@ -369,6 +370,8 @@ def open_issuer(settings: Settings, *, clock: Clock | None = None, passphrase: C
 def create_home(settings: Settings, passphrase: str, *, light: bool) -> Issuer:
     """Make a home, or finish one whose making was cut short; `light` is the quick key derivation of a local sandbox.
 
+    A key that a deployed home does not have lies on another machine, or is lost: no other can take its place.
+
     Raises Misconfigured if keys are there already that the passphrase does not open.
     """
     home = Home(settings.issuer_home)
@@ -376,10 +379,11 @@ def create_home(settings: Settings, passphrase: str, *, light: bool) -> Issuer:
     issuer = Issuer(settings, SystemClock(), lambda: passphrase)
     begun = home.keys.exists()
     issuer.adopt_deployer(light=light)
-    issuer.keystore.create(light=light)
+    if not home.deployment.exists():
+        issuer.keystore.create(light=light)
     log_key = issuer.keystore.log_key()
     if begun:
-        for job in Job:
+        for job in issuer.keystore.addresses():
             issuer.keystore.signer(job)
     _publish_log_key(issuer, log_key)
     store = Store(settings.database_url, issuer.clock)

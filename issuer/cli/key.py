@@ -32,12 +32,13 @@ def list_(session: Session) -> None:
     issuer = session.issuer
     with issuer.store.read() as connection:
         known = {item.role: item for item in transactions.keys(connection)}
+        holders = transactions.holders(connection)
     found = [
         {
             "job": job,
             "address": address,
             "next_nonce": known[job].next_nonce if job in known else None,
-            "holder": known[job].holder if job in known else None,
+            "holder": holders.get(job.duty),
             "halted": known[job].halted if job in known else None,
         }
         for job, address in issuer.addresses.addresses().items()
@@ -61,7 +62,7 @@ def resume(session: Session, job: str) -> None:
 
 
 def _resume(unit: Unit, job: str, address: str, nonce: int) -> dict[str, Any]:
-    found = transactions.key(unit.connection, job)
+    found = transactions.key(unit.connection, Job(job))
     if found is None or found.halted is None:
         raise Refused(f"the {job} key is not halted", "See `issuer key list`.")
     transactions.resume(unit, address=address, nonce=nonce)

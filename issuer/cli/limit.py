@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from issuer.chain.keystore import Job
+from issuer.chain.keystore import MINTING
 from issuer.cli import answer
 from issuer.cli.home import Issuer
 from issuer.cli.parameters import ACCOUNT, LIMIT, answers, orders
@@ -23,7 +23,8 @@ def limit() -> None:
     """See, lower and raise what may be minted.
 
     A key's bucket holds at most its capacity and refills by so much a second; the window does the same above all keys.
-    KEY is `window`, `sender` (the service's own minting key), or an address. Lowering is instant, raising waits.
+    KEY is `window`, `sender` or `standby` (the service's own minting keys), or an address. Lowering is instant, raising
+    waits.
     """
 
 
@@ -40,7 +41,7 @@ def _limits(command: Command) -> Command:
 def show(session: Session) -> None:
     """Show the limits as the chain has them now."""
     issuer = session.issuer
-    named = {"window": WINDOW, "sender": issuer.deployment.keys[Job.SENDER]}
+    named = {name: _address(issuer, name) for name in ("window", *MINTING)}
     found = [{"key": name, "address": key, **issuer.view("minter", "bucketOf", key)} for name, key in named.items()]
     answer.rows(found, ("key", "capacity", "refill", "available"), empty="", as_json=session.as_json)
 
@@ -85,6 +86,8 @@ def raise_(session: Session, key: str, capacity: int, refill: int, case: str) ->
 
 
 def _address(issuer: Issuer, key: str) -> str:
+    if key in MINTING:
+        return issuer.deployment.keys[key]  # also if it lies in another home
     return WINDOW if key == "window" else issuer.address(key)
 
 

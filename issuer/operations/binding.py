@@ -8,12 +8,13 @@ from sqlalchemy import Connection, insert, select, update
 
 from issuer import audit
 from issuer.errors import Conflict, Misconfigured
+from issuer.store import turn
 from issuer.store.facts import Fact
 from issuer.store.inserts import insert_new
 from issuer.store.tables import setting
 from issuer.store.unit import Unit
 
-_NAME = "binding"
+_NAME = turn.ROW
 _SIGNERS = "signers:"
 """Before a feed's address: its attestors and their quorum."""
 

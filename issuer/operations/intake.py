@@ -81,8 +81,8 @@ def _halted(unit: Unit, fact: Fact) -> None:
 
 def _stuck(unit: Unit, fact: Fact) -> None:
     told = fact.payload
-    reason = f"transaction {told['transaction_id']} ({told['kind']}) is not mined, and its fee is at the cap"
-    remedy = "Wait for lower fees, or cancel the transaction; then clear the lock."
+    reason = f"transaction {told['transaction_id']} ({told['kind']}) is not mined, and {told['why']}"
+    remedy = "Start the process with its key, wait for lower fees, or cancel it; then clear the lock."
     locks.engage(unit, Scope.MINTING, "stuck-transaction", reason, remedy)
 
 

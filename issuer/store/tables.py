@@ -412,8 +412,14 @@ signer = Table(
     Column("role", Text, nullable=False, unique=True),  # the key's one job
     Column("next_nonce", BigInteger, nullable=False),
     Column("halted", Text),  # why it stopped sending, until an operator resumes it
-    Column("term", BigInteger, nullable=False),  # one more with each process that takes the key over
-    Column("holder", Text, nullable=False),  # the process that sends with it in this term; empty before the first
+)
+
+duty = Table(
+    "duty",
+    metadata,
+    Column("name", Text, primary_key=True),  # the job of the key that does it on an ordinary day
+    Column("term", BigInteger, nullable=False),  # one more with each process that takes the duty over
+    Column("holder", Text, nullable=False),  # the process that sends in this term; empty before the first
     Column("lease", BigInteger, nullable=False),  # until when, by the database's clock, no other takes it over
 )
 

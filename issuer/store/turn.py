@@ -5,28 +5,33 @@ On SQLite every unit waits for the one before it, and so nothing moves under a d
 the same for the units that decide. Those that only add rows (a request, a fact, a record) need none, and the doors
 claim their own rows.
 
-It is an advisory lock of PostgreSQL that ends with its transaction: a process that dies, or is cut off, leaves it.
+It is the row that binds the database to its token, claimed until the transaction ends: a process that dies, or is cut
+off, leaves it. Who finds it claimed skips it and goes on with something else. Before there is a token there is nothing
+to decide.
 """
 
-from sqlalchemy import text
+from sqlalchemy import select
 
+from issuer.store.tables import setting
 from issuer.store.unit import Unit
 
-_NUMBER = 0x6F63_6E68  # any number that all processes agree on
+ROW = "binding"
+
+_TURN = select(setting.c.name).where(setting.c.name == ROW)
+_FREE = _TURN.with_for_update(skip_locked=True)
+_NEXT = _TURN.with_for_update()
 
 
 def take(unit: Unit) -> bool:
     """Claim the turn until the unit ends; False if another process has it. To be called before anything is read."""
-    return _call(unit, "pg_try_advisory_xact_lock") is not False
+    return not _shared(unit) or unit.connection.scalar(_FREE) is not None
 
 
 def wait(unit: Unit) -> None:
     """Claim the turn until the unit ends, after whoever has it. To be called before anything is read."""
-    _call(unit, "pg_advisory_xact_lock")
+    if _shared(unit):
+        unit.connection.scalar(_NEXT)
 
 
-def _call(unit: Unit, function: str) -> bool | None:
-    if unit.connection.dialect.name != "postgresql":
-        return None
-    answer = unit.connection.scalar(text(f"SELECT {function}(:number)"), {"number": _NUMBER})
-    return answer if isinstance(answer, bool) else None
+def _shared(unit: Unit) -> bool:
+    return unit.connection.dialect.name == "postgresql"

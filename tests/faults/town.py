@@ -4,6 +4,7 @@ Any of them may be killed at any moment and is started again, the chain from its
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from random import Random
 
 from issuer.chain import anvil, rpc
 from issuer.chain.anvil import CHAIN_ID, Anvil, HomeChain
+from issuer.chain.keystore import Job
 from issuer.chain.transactions import LEASE
 from issuer.cli.home import Issuer, create_home, open_issuer
 from issuer.clock import SystemClock
@@ -32,6 +34,9 @@ from tests.world import PASSPHRASE, Holder
 BIN = Path(sys.executable).parent
 EPOCH = 6
 """Slots; two epochs make a block final. A chain that is killed forgets its last seconds, and must not forget more."""
+
+STANDBY = "standby"
+"""The role of a daemon on a machine of its own, with a minting key of its own."""
 
 CHAIN, DATABASE, BANK, AUDITOR, PAUSE = "chain", "database", "bank", "auditor", "pause"
 PROGRAMS = {BANK: ("mockbank", "run"), AUDITOR: ("mockbank", "auditor", "run")}
@@ -79,6 +84,8 @@ class Town(RoughWorld):
             database_url=url,
         )
         self.issuer = self._found()
+        if STANDBY in roles:
+            self._part_keys()
         self.bank = Bank.open(path / "bank", SystemClock())
 
     def _found(self) -> Issuer:
@@ -90,6 +97,12 @@ class Town(RoughWorld):
         issuer = open_issuer(self.settings, clock=clock, passphrase=lambda: PASSPHRASE)
         issuer.bind(issuer.deployer().run(lambda: time.sleep(0.1)))
         return issuer
+
+    def _part_keys(self) -> None:
+        """A second machine's home: it has the standby's key, and not the sender's, which stays in the first."""
+        shutil.copytree(self.path / "issuer", self.path / STANDBY)
+        (self.path / STANDBY / "keys" / f"{Job.SENDER}.json").unlink()
+        (self.path / "issuer" / "keys" / f"{Job.STANDBY}.json").unlink()
 
     # -- the programs
 
@@ -104,12 +117,22 @@ class Town(RoughWorld):
         elif name == DATABASE and self.server:
             self.server.start()
         elif self._running.get(name) is None or self._running[name].poll() is not None:
-            command = PROGRAMS.get(name) or ("issuer", "run", "--role", name.split()[-1])
-            environment = {**os.environ, **self._environment, "PYTHONPATH": str(ROOT)}
+            command, environment = self._program(name)
             with (self.path / f"{name}.out").open("ab") as output:
                 self._running[name] = subprocess.Popen(
                     [BIN / command[0], *command[1:]], stdout=output, stderr=output, env=environment, cwd=self.path
                 )
+
+    def _program(self, name: str) -> tuple[tuple[str, ...], dict[str, str]]:
+        """A program's command, and its environment."""
+        environment = {**os.environ, **self._environment, "PYTHONPATH": str(ROOT)}
+        role = name.split()[-1]
+        if name in PROGRAMS:
+            return PROGRAMS[name], environment
+        if role != STANDBY:
+            return ("issuer", "run", "--role", role), environment
+        own = {"ISSUER_HOME": str(self.path / STANDBY), "MINTING_KEY": Job.STANDBY}
+        return ("issuer", "run"), environment | own
 
     def kill(self, name: str) -> None:
         """End one of them as a power cut would."""

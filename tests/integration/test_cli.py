@@ -406,8 +406,8 @@ def test_init_makes_a_home_once_and_prints_no_secret(
     made = json.loads(out)
     assert status == 0
     assert made["made"] is True
-    assert set(made["keys"]) == {"deployer", "sender", "registrar", "freezer", "guardian", "admin"}
-    assert len(set(made["keys"].values())) == 6
+    assert set(made["keys"]) == {"deployer", "sender", "standby", "registrar", "freezer", "guardian", "admin"}
+    assert len(set(made["keys"].values())) == 7
     assert PASSPHRASE not in out + err
     assert path.stat().st_mode & 0o077 == 0
     assert json.loads((path / "bank-folder/keys/issuer.json").read_bytes()) == {"log_key": made["log_key"]}

@@ -12,7 +12,7 @@ from issuer.chain import create2, rpc
 from issuer.chain.deployer import FUNDED, State
 from issuer.chain.deployer import Item as Line
 from issuer.chain.deployment import load
-from issuer.chain.keystore import Job, Keystore
+from issuer.chain.keystore import MINTING, Job, Keystore
 from issuer.chain.node import HttpNode
 from issuer.chain.wiring import Limit
 from issuer.errors import Misconfigured, Refused
@@ -106,7 +106,7 @@ INTERRUPTIONS = [
         "deployment.sign 2",  # all the rest
         "chain.broadcast 2",
         "chain.broadcast 7",  # the wiring
-        "chain.broadcast 12",  # the last
+        "chain.broadcast 13",  # the last
         "deployment.write 1",
     )
     for when in ("before", "after")
@@ -143,9 +143,9 @@ def test_a_killed_deployment_goes_on(anvil: TestChain, node: HttpNode, tmp_path:
     deployment = sandbox.deployer(node, tmp_path).run(anvil.mine)
     assert deployment.token == wanted["token"]
     assert differing(sandbox.deployer(node, tmp_path).plan()) == set()
-    # Faucet, five contracts, wiring, five keys: nothing was mined twice.
+    # Faucet, five contracts, wiring, six keys: nothing was mined twice.
     nonces = [rpc.nonce(node, deployment.keys[Job.DEPLOYER]), rpc.nonce(node, sandbox.FAUCET)]
-    assert nonces == [11, 1]
+    assert nonces == [12, 1]
 
 
 def test_the_same_bytes_are_sent_again(anvil: TestChain, gate: Proxy, node: HttpNode, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_the_same_bytes_are_sent_again(anvil: TestChain, gate: Proxy, node: Http
     sent.clear()
     sandbox.deployer(node, tmp_path).advance()
     assert sent == first
-    assert len(sent) == 11
+    assert len(sent) == 12
 
 
 def test_other_code_at_an_address_is_refused(anvil: TestChain, node: HttpNode, tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_what_differs_from_the_parameters_is_shown(anvil: TestChain, node: HttpN
         attestors=(*sandbox.PARAMETERS.attestors, "0x" + "11" * 20),
     )
     found = differing(sandbox.deployer(node, tmp_path, wanted).plan())
-    sender = Keystore(tmp_path / "keys", "").address(Job.SENDER)
-    assert found == {f"bucket of {sender}", "attestors", "attestor 0x" + "11" * 20}
+    buckets = {f"bucket of {Keystore(tmp_path / 'keys', '').address(job)}" for job in MINTING}
+    assert found == buckets | {"attestors", "attestor 0x" + "11" * 20}
 
 
 def test_a_home_with_another_delay_is_no_second_issuer(anvil: TestChain, node: HttpNode, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from issuer import crash
 from issuer.chain import outcomes, rpc, transactions
-from issuer.chain.keystore import Job
+from issuer.chain.keystore import Job, Keystore
 from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Draft, Limits, Refusal, Sender
 from issuer.chain.signer import Signed, Signer
@@ -601,7 +601,7 @@ def test_one_nonce_and_one_intent_are_taken_once(sandbox: Sandbox, alice: str) -
         first, second = intents.get(connection, 1), intents.get(connection, other)
     for intent in (first, second):
         with pytest.raises(Conflict), sandbox.store.unit("too late") as unit:
-            transactions.store(unit, intent, decode(form.raw), form.raw, term=1)
+            transactions.store(unit, intent, decode(form.raw), form.raw, Job.REGISTRAR, term=1)
     assert sandbox.state(other) == IntentState.OPEN
     assert len(sandbox.rows(tables.transaction)) == 1
 
@@ -616,7 +616,7 @@ def another(sandbox: Sandbox) -> Sender:
 def lapse(sandbox: Sandbox) -> None:
     """A lease's time is over."""
     with sandbox.store.unit("time passes") as unit:
-        unit.connection.execute(update(tables.signer).values(lease=0))
+        unit.connection.execute(update(tables.duty).values(lease=0))
 
 
 @pytest.mark.parametrize("sandbox", ["postgresql"], indirect=True)
@@ -649,7 +649,7 @@ def test_a_process_with_an_old_term_cannot_write(sandbox: Sandbox, alice: str, a
     assert isinstance(draft, Draft)
     clock.advance(60)
     lapse(sandbox)
-    assert another(sandbox)._hold(waiting.signer) == ground.term + 1
+    assert another(sandbox)._hold(waiting.role) == ground.term + 1
     before = sandbox.rows(tables.attempt)
     acts: dict[str, Callable[[], object]] = {
         "sign": lambda: old._take(ground, draft),
@@ -674,6 +674,114 @@ def test_a_cancellation_is_not_overtaken_by_the_service_that_holds_the_key(sandb
         service._bump(waiting, ground.term)
     (sent,) = of(sandbox.settle(), "sent")
     assert (sent["outcome"], sent["transaction"]) == ("cancelled", hash_)
+
+
+class Part:
+    """The keys of a home that lie on one machine."""
+
+    def __init__(self, keys: Keystore, *jobs: Job) -> None:
+        self._keys = keys
+        self._jobs = jobs
+
+    def has(self, name: str) -> bool:
+        return name in self._jobs
+
+    def address(self, name: str) -> str:
+        assert self.has(name)
+        return self._keys.address(name)
+
+    def signer(self, name: str) -> Signer:
+        assert self.has(name)
+        return self._keys.signer(name)
+
+
+@pytest.fixture
+def attested(sandbox: Sandbox, alice: str) -> str:
+    """A holder to whom may be minted, while no process does the sender's duty."""
+    sandbox.verify(alice)
+    sandbox.attest(1000 * CNH)
+    lapse(sandbox)
+    return alice
+
+
+def machine(sandbox: Sandbox, minting: Job) -> Sender:
+    """The sender of a machine that has this minting key and no other key."""
+    keys, limits = Part(sandbox.keys, minting), sandbox.limits
+    made = Sender(sandbox.store, sandbox.node, keys, sandbox.deployment, sandbox.clock, limits, minting=minting)
+    made._name = f"the {minting}'s machine"
+    return made
+
+
+def signers(sandbox: Sandbox) -> list[str]:
+    """Whose keys have signed mints, in order."""
+    jobs = {row.address: row.role for row in sandbox.rows(tables.signer)}
+    mints = {row.id for row in sandbox.rows(tables.intent) if row.kind == "mint"}
+    rows = sorted(sandbox.rows(tables.transaction), key=lambda row: row.id)
+    return [jobs[row.signer] for row in rows if row.intent_id in mints]
+
+
+@pytest.mark.parametrize("sandbox", ["postgresql"], indirect=True)
+def test_a_standby_mints_with_a_key_of_its_own(sandbox: Sandbox, attested: str) -> None:
+    first, second = machine(sandbox, Job.SENDER), machine(sandbox, Job.STANDBY)
+    mint(sandbox, (attested, CNH))
+    assert [first.send(), second.send()] == [1, 0]
+    lapse(sandbox)
+    mint(sandbox, (attested, CNH))
+    assert second.send() == 0, "what the first machine has signed is not mined yet"
+    sandbox.chain.mine()
+    assert second.send() == 1
+    mint(sandbox, (attested, CNH))
+    assert first.send() == 0, "the other machine has taken over"
+    assert second.send() == 1
+    assert [event["first"] for event in of(sandbox.settle(), "minted")] == [1, 2, 3]
+    assert signers(sandbox) == ["sender", "standby", "standby"]
+    assert supply(sandbox) == 3 * CNH
+
+
+@pytest.mark.parametrize("sandbox", ["postgresql"], indirect=True)
+def test_a_machine_that_was_paused_does_not_mint_beside_the_standby(sandbox: Sandbox, attested: str) -> None:
+    minting = mint(sandbox, (attested, CNH))
+    first, second = machine(sandbox, Job.SENDER), machine(sandbox, Job.STANDBY)
+    ground = first._ground(Job.SENDER)
+    assert ground is not None
+    with sandbox.store.read() as connection:
+        ((_, draft),) = first._drafts(ground, [intents.get(connection, minting)])
+    assert isinstance(draft, Draft)
+    lapse(sandbox)
+    assert second.send() == 1
+    with pytest.raises(Conflict):
+        first._take(ground, draft)
+    assert signers(sandbox) == ["standby"]
+
+
+@BOTH
+def test_a_standby_passes_on_what_the_silent_machine_has_signed(sandbox: Sandbox, attested: str) -> None:
+    mint(sandbox, (attested, CNH))
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = proxy.silence
+    with pytest.raises(Unreachable):
+        machine(sandbox, Job.SENDER).send()
+    sandbox.proxy.intercepts.clear()
+    lapse(sandbox)
+    assert machine(sandbox, Job.STANDBY).send() == 0
+    (event,) = of(sandbox.settle(), "minted")
+    assert event["first"] == 1
+    assert signers(sandbox) == ["sender"]
+
+
+@BOTH
+def test_a_fee_that_no_machine_raises_is_told(sandbox: Sandbox, attested: str, clock: ManualClock) -> None:
+    mint(sandbox, (attested, CNH))
+    first, second = machine(sandbox, Job.SENDER), machine(sandbox, Job.STANDBY)
+    first.send()
+    lapse(sandbox)
+    clock.advance(Limits().bump_after)
+    second.send()
+    assert sandbox.told("stuck") == [], "the machine with its key has time to raise it"
+    clock.advance(Limits().bump_after)
+    second.send()
+    (stuck,) = sandbox.told("stuck")
+    assert "no process with the sender key" in stuck["why"]
+    assert first.send() == 1, "it is raised by the machine that has its key"
 
 
 class Crooked:
@@ -709,6 +817,9 @@ def test_what_is_signed_must_be_what_was_meant(sandbox: Sandbox, changed: dict[s
     class Keys:
         def address(self, name: str) -> str:
             return keys.address(name)
+
+        def has(self, name: str) -> bool:
+            return keys.has(name)
 
         def signer(self, name: str) -> Signer:
             return Crooked(keys.signer(name), **changed)

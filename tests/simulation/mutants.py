@@ -53,7 +53,7 @@ def store_after_broadcast(patch: pytest.MonkeyPatch) -> None:
         found = self._compare(signed, draft.intent, nonce=key.next_nonce, sender=key.address)
         rpc.broadcast(self._node, signed.raw)
         with self._store.unit("store signed bytes") as unit:
-            transactions.store(unit, draft.intent, found, signed.raw, ground.term)
+            transactions.store(unit, draft.intent, found, signed.raw, key.role, ground.term)
 
     patch.setattr(Sender, "_take", take)
 

@@ -77,6 +77,9 @@ class Keys:
     def address(self, name: str) -> str:
         return self._signers[name].address
 
+    def has(self, name: str) -> bool:
+        return name in self._signers
+
     def signer(self, name: str) -> LocalSigner:
         return self._signers[name]
 

@@ -273,11 +273,16 @@ def upgrade() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("next_nonce", sa.BigInteger(), nullable=False),
         sa.Column("halted", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("address", name=op.f("signer_pk")),
+        sa.UniqueConstraint("role", name=op.f("signer_role_key")),
+    )
+    op.create_table(
+        "duty",
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("term", sa.BigInteger(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("lease", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("address", name=op.f("signer_pk")),
-        sa.UniqueConstraint("role", name=op.f("signer_role_key")),
+        sa.PrimaryKeyConstraint("name", name=op.f("duty_pk")),
     )
     op.create_table(
         "unapplied",
