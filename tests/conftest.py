@@ -10,11 +10,12 @@ import pytest
 from hypothesis import settings
 
 from issuer.store.unit import Store
-from tests import postgres
+from tests import postgres, shell
 from tests.anvil import TestChain
 from tests.anvil import run as anvil_run
 from tests.clock import ManualClock
 from tests.sandbox import Sandbox, Snapshot, opened, prepare
+from tests.world import World
 
 # How long a test takes says nothing about what it tests.
 settings.register_profile("patient", deadline=None)
@@ -61,6 +62,17 @@ def anvil() -> Iterator[TestChain]:
     """A real chain that mines when the test says so, and where three blocks make a transaction final."""
     with anvil_run() as chain:
         yield chain
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A deployed world that grows older with each test of a module, and that the command line finds as its own."""
+    with pytest.MonkeyPatch.context() as monkeypatch, anvil_run() as chain:
+        folder = tmp_path_factory.mktemp("world")
+        shell.enter(monkeypatch, folder, chain.url)
+        made = World.create(folder, chain)
+        yield made
+        made.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,14 @@
 """The command line in a test's own process, over the world that the environment names."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from issuer import cli
+from issuer.settings import Settings
+from tests.world import PASSPHRASE
 
 
 class Shell:
@@ -28,3 +31,18 @@ class Shell:
         told = json.loads(out)
         assert status == 1, told
         return told["error"]["code"], told["error"]["what"]
+
+
+def enter(monkeypatch: pytest.MonkeyPatch, folder: Path, rpc_url: str) -> None:
+    """Work in a folder, with the environment of the world (tests/world.py) that lies there, and no other settings."""
+    monkeypatch.chdir(folder)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in {
+        "ISSUER_HOME": folder / "issuer",
+        "BANK_FOLDER": folder / "folder",
+        "RPC_URL": rpc_url,
+        "ISSUER_PASSPHRASE": PASSPHRASE,
+        "ISSUER_OPERATOR": "ann",
+    }.items():
+        monkeypatch.setenv(name, str(value))

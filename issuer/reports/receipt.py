@@ -20,7 +20,7 @@ from issuer.errors import Refused
 from issuer.reports import trace
 from issuer.store.states import ReportState
 from issuer.store.tables import audit_record, report
-from issuer.tlog import tiles
+from issuer.tlog import merkle, tiles
 from issuer.tlog.log import Log
 
 _PROVEN = frozenset(("mint.requested", "mint.final", "redemption.burned", "payout.paid"))
@@ -51,21 +51,24 @@ def evidence(connection: Connection, name: str) -> Evidence:
 
 
 def compose(found: Evidence, log: Log, bound: Mapping[str, Any], anchor: Mapping[str, Any]) -> dict[str, Any]:
-    """The receipt; `bound` names token, feed and chain_id, `anchor` is the proof from the block's hash."""
+    """The receipt; `bound` names token, feed and chain_id, `anchor` is the proof from the block's hash.
+
+    Raises InvalidProof if the log, as it was signed at this size, does not hold what the database does.
+    """
+    root = log.past(found.size).root
     return {
         "v": 1,
         **bound,
-        "records": [
-            {
-                "index": place,
-                "record": body.decode(),
-                "proof": ["0x" + part.hex() for part in log.inclusion(place, found.size)],
-            }
-            for place, body in found.records
-        ],
+        "records": [_record(log, place, body, found.size, root) for place, body in found.records],
         "checkpoint": log.note(tiles.checkpoint_path(found.size)),
         "anchor": dict(anchor),
     }
+
+
+def _record(log: Log, place: int, body: bytes, size: int, root: bytes) -> dict[str, Any]:
+    proof = log.inclusion(place, size)
+    merkle.verify_inclusion(merkle.leaf_hash(body), place, size, root, proof)
+    return {"index": place, "record": body.decode(), "proof": ["0x" + part.hex() for part in proof]}
 
 
 def _rows(connection: Connection, subjects: list[str]) -> list[Any]:

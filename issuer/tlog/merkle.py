@@ -103,11 +103,6 @@ class CompactRange:
         return found
 
 
-def root_at(read: NodeReader, size: int) -> bytes:
-    """The root that the tree had when it had this many leaves."""
-    return _subtree(read, 0, size) if size else EMPTY_ROOT
-
-
 def inclusion_proof(read: NodeReader, index: int, size: int) -> list[bytes]:
     """The hashes that lead from leaf `index` to the root of the first `size` leaves (RFC 9162 section 2.1.3.1).
 

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,33 +19,12 @@ from issuer import cli
 from issuer.chain import rpc
 from issuer.chain.node import HttpNode
 from issuer.messages.abi import checksum
-from issuer.settings import Settings
 from issuer.store import tables
 from tests import anvil as chains
 from tests.shell import Shell
 from tests.world import A_BANK, B_BANK, PASSPHRASE, World
 
 BIN = Path(sys.executable).parent
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with pytest.MonkeyPatch.context() as monkeypatch, chains.run() as chain:
-        folder = tmp_path_factory.mktemp("world")
-        monkeypatch.chdir(folder)
-        for name in Settings.model_fields:
-            monkeypatch.delenv(name.upper(), raising=False)
-        for name, value in {
-            "ISSUER_HOME": folder / "issuer",
-            "BANK_FOLDER": folder / "folder",
-            "RPC_URL": chain.url,
-            "ISSUER_PASSPHRASE": PASSPHRASE,
-            "ISSUER_OPERATOR": "ann",
-        }.items():
-            monkeypatch.setenv(name, str(value))
-        world = World.create(folder, chain)
-        yield world
-        world.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ Real chain, real bank and auditor; the world is older with each test, as an issu
 
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -24,10 +24,9 @@ from issuer.messages.contracts import CONSTRUCTORS, CONTRACTS, MINTER, TOKEN, WI
 from issuer.mockbank.auditor import Auditor
 from issuer.money import format_units, parse_units
 from issuer.operations import binding, powers
-from issuer.settings import Settings
 from issuer.store import tables
 from issuer.verify import Verdict
-from tests import anvil, stranger
+from tests import stranger
 from tests.anvil import ROOT
 from tests.shell import Shell
 from tests.stranger import A, B
@@ -41,25 +40,9 @@ ROLES = Table(ROOT / "contracts" / "roles.toml").roles
 CNH = 10**6
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with pytest.MonkeyPatch.context() as monkeypatch, anvil.run() as chain:
-        folder = tmp_path_factory.mktemp("world")
-        monkeypatch.chdir(folder)
-        for name in Settings.model_fields:
-            monkeypatch.delenv(name.upper(), raising=False)
-        for name, value in {
-            "ISSUER_HOME": folder / "issuer",
-            "BANK_FOLDER": folder / "folder",
-            "RPC_URL": chain.url,
-            "ISSUER_PASSPHRASE": PASSPHRASE,
-            "ISSUER_OPERATOR": "ann",
-        }.items():
-            monkeypatch.setenv(name, str(value))
-        world = World.create(folder, chain)
-        stranger.live(world)
-        yield world
-        world.close()
+@pytest.fixture(scope="module", autouse=True)
+def _life(world: World) -> None:
+    stranger.live(world)
 
 
 @pytest.fixture(scope="module")

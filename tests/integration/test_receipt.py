@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from issuer.chain import anchoring
 from issuer.errors import NotFound, Refused
 from issuer.operations import mints
 from issuer.reports import receipt as receipts
+from issuer.tlog.merkle import InvalidProof
 from issuer.verify import Key, Untrue
 from tests import anvil, stranger
 from tests.world import World
@@ -125,6 +127,16 @@ def test_tamper_with_a_receipt_for_another_log(world: World) -> None:
     other = stranger.other_signer(world).verifier.vkey
     with pytest.raises(Untrue, match="is not signed by"):
         prove(world, receipt(world, "order:1"), key=other)
+
+
+def test_no_receipt_leaves_for_a_record_that_the_log_does_not_hold(world: World) -> None:
+    with world.issuer.store.read() as connection:
+        found = receipts.evidence(connection, "order:1")
+    place, body = found.records[0]
+    changed = body.replace(b"600000.000000", b"900000.000000")
+    assert changed != body
+    with pytest.raises(InvalidProof, match=f"leaf {place} is not under the root"):
+        receipts.compose(replace(found, records=((place, changed),)), world.issuer.log.log, {}, {})
 
 
 def test_what_is_not_final_or_not_anchored_has_no_receipt(world: World) -> None:

@@ -19,11 +19,11 @@ from issuer.messages import folder as documents
 from issuer.money import parse_units
 from issuer.operations import intake, replay, wallets
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
-from issuer.settings import Settings
 from issuer.store import tables
 from issuer.store.states import WalletState
+from tests import shell as shells
 from tests.anvil import TestChain
-from tests.world import A_BANK, B_BANK, BLOCK_TIME, PASSPHRASE, Holder, World
+from tests.world import A_BANK, B_BANK, BLOCK_TIME, Holder, World
 
 A, B = Holder(0xA), Holder(0xB)
 SUM = parse_units("1000")
@@ -32,13 +32,7 @@ SUM = parse_units("1000")
 @pytest.fixture
 def shell(tmp_path: Path, anvil: TestChain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs a command line in the world's home; its answer."""
-    monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    places = {"ISSUER_HOME": tmp_path / "issuer", "BANK_FOLDER": tmp_path / "folder"}
-    given = {"RPC_URL": anvil.url, "ISSUER_PASSPHRASE": PASSPHRASE, "ISSUER_OPERATOR": "ann"}
-    for name, value in {**places, **given}.items():
-        monkeypatch.setenv(name, str(value))
+    shells.enter(monkeypatch, tmp_path, anvil.url)
 
     def run(*arguments: str, status: int = 0) -> Any:
         capsys.readouterr()

@@ -107,7 +107,7 @@ def naive_split(size: int) -> int:
 @pytest.mark.parametrize("size", range(9))
 def test_published_roots(size: int) -> None:
     assert merkle.root(LEAVES[:size]) == ROOTS[size]
-    assert merkle.root_at(Memory(LEAVES), size) == ROOTS[size]
+    assert CompactRange.read(Memory(LEAVES), size).root() == ROOTS[size]
 
 
 @pytest.mark.parametrize(("index", "size", "path"), INCLUSION)
@@ -159,7 +159,7 @@ def test_pymerkle_finds_the_same_roots_and_paths(size: int, data: st.DataObject)
     for leaf in leaves:
         oracle.append_entry(leaf)
     index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
-    root, old_root = merkle.root(leaves), merkle.root_at(Memory(leaves), old)
+    root, old_root = merkle.root(leaves), CompactRange.read(Memory(leaves), old).root()
     assert (oracle.get_root(), oracle.get_root(old)) == (root, old_root)
     path = merkle.inclusion_proof(Memory(leaves), index, size)
     assert sorted(oracle.prove_inclusion(index + 1, size).path) == sorted([*path, merkle.leaf_hash(leaves[index])])
