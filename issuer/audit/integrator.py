@@ -29,6 +29,10 @@ _BATCH = 50_000
 
 _WITHOUT_PLACE = select(exists().where(audit_record.c.place.is_(None)))
 _TREE = select(log_tree)
+_TREE_HELD = _TREE.with_for_update()
+_GROW = update(log_tree)
+_PUBLISH = update(log_tree)
+_NEW_CHECKPOINT = insert(checkpoint_table)
 _NOTE = select(checkpoint_table.c.note).where(checkpoint_table.c.size == bindparam("at_size"))
 _ROOT = select(checkpoint_table.c.root).where(checkpoint_table.c.size == bindparam("at_size"))
 _NEXT = (
@@ -111,7 +115,7 @@ def publish(unit: Unit, folder: LogFolder) -> int:
     note = _note(unit.connection, tree.size)
     if note is not None:
         folder.extend(note, lambda start, end: trail.bodies(unit.connection, start, end))
-    unit.connection.execute(update(log_tree).values(published=tree.size))
+    unit.connection.execute(_PUBLISH, {"published": tree.size})
     return int(tree.size - tree.published)
 
 
@@ -120,7 +124,7 @@ def _lock_tree(unit: Unit) -> Row[Any]:
     if unit.connection.execute(_TREE).one_or_none() is None:
         empty = {"only": 1, "size": 0, "frontier": b"", "published": 0}
         unit.connection.execute(insert_new(unit.connection, log_tree), empty)
-    return unit.connection.execute(_TREE.with_for_update()).one()
+    return unit.connection.execute(_TREE_HELD).one()
 
 
 def _require_own(connection: Connection, published: Checkpoint) -> None:
@@ -144,8 +148,8 @@ def _store_checkpoint(unit: Unit, tree: CompactRange, signer: Signer) -> None:
     root = tree.root()
     note = checkpoint.sign(tree.size, root, signer)
     row = {"size": tree.size, "root": _hex(root), "note": note, "at": unit.now}
-    unit.connection.execute(insert(checkpoint_table).values(row))
-    unit.connection.execute(update(log_tree).values(size=tree.size, frontier=tree.pack()))
+    unit.connection.execute(_NEW_CHECKPOINT, row)
+    unit.connection.execute(_GROW, {"size": tree.size, "frontier": tree.pack()})
 
 
 def _note(connection: Connection, size: int) -> str | None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    Select,
     Table,
     Update,
     any_,
@@ -41,7 +42,7 @@ def numbers(unit: Unit, table: Table, count: int) -> list[int]:
     if _is_postgresql(unit.connection):
         return sorted(unit.connection.scalar(_NUMBERS, {"name": table.name, "count": count}) or [])
     # SQLite's write lock is held.
-    last = unit.connection.scalar(select(func.max(table.c.id))) or 0
+    last = unit.connection.scalar(_last(table)) or 0
     return list(range(last + 1, last + count + 1))
 
 
@@ -98,6 +99,11 @@ def _is_postgresql(connection: Connection) -> bool:
 
 def _plain(column: Column[Any], values: Sequence[Any]) -> Sequence[Any]:
     return [json.dumps(value) for value in values] if isinstance(column.type, JSON) else values
+
+
+@cache
+def _last(table: Table) -> Select[Any]:
+    return select(func.max(table.c.id))
 
 
 @cache

@@ -2,6 +2,7 @@
 the column says so; times are seconds since 1970 UTC; addresses are EIP-55 text; hashes are 0x-hex text.
 """
 
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -33,6 +35,27 @@ metadata = MetaData(
 
 # SQLite gives a row its number only when the key's type is exactly INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class _Said(Text.Comparator[str]):
+    def operate(self, op: Any, *other: Any, **options: Any) -> Any:
+        return super().operate(op, *(_said(item) for item in other), **options)
+
+
+class State(Text):
+    """A state, which a statement says itself where the program fixes it, instead of binding it.
+
+    A partial index serves a bound value only if the plan is made anew for it: SQLite does so at each execution, and
+    PostgreSQL forgoes the index once it has kept a plan.
+    """
+
+    comparator_factory = _Said
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return literal_column(f"'{value}'", Text)
+    return [_said(item) for item in value] if isinstance(value, tuple) else value
 
 
 def only_where(condition: str) -> dict[str, Any]:
@@ -69,7 +92,7 @@ intent = Table(
     Column("subject", Text, nullable=False),
     Column("payload", JSON, nullable=False),
     Column("record_id", Id, ForeignKey("audit_record.id"), nullable=False),  # must have its place in the log
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
 Index("intent_waiting_idx", intent.c.door, intent.c.id, **only_where("state = 'open'"))
@@ -84,7 +107,7 @@ fact = Table(
     Column("key", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("payload", JSON, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("at", BigInteger, nullable=False),
     # The world may tell the same thing twice; it becomes a fact once.
     UniqueConstraint("door", "key"),
@@ -232,7 +255,7 @@ wallet = Table(
     Column("customer_id", Id, ForeignKey("customer.id"), nullable=False),
     Column("challenge", Text, nullable=False),
     Column("expires", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("standing", Boolean, nullable=False),  # what arrives is minted here without asking again
     Column("at", BigInteger, nullable=False),
 )
@@ -249,7 +272,7 @@ deposit = Table(
     Column("sender_account", Text, nullable=False),
     Column("sender_name", Text, nullable=False),
     Column("customer_id", Id, ForeignKey("customer.id")),
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("reason", Text),
     Column("at", BigInteger, nullable=False),
 )
@@ -263,7 +286,7 @@ batch = Table(
     Column("reference", Text, nullable=False, unique=True),  # RFC 6962 root over the orders' ids, in order
     Column("count", Integer, nullable=False),
     Column("value", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("first", BigInteger, unique=True),  # the first order's number, once final
     Column("not_before", BigInteger, nullable=False),  # a refused mint is not tried again before this time
     Column("at", BigInteger, nullable=False),
@@ -278,7 +301,7 @@ mint_order = Table(
     Column("customer_id", Id, ForeignKey("customer.id"), nullable=False),
     Column("wallet", Text, ForeignKey("wallet.address"), nullable=False),
     Column("value", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("batch_id", Id, ForeignKey("batch.id")),
     Column("position", Integer),
     Column("requested_by", Text, nullable=False),
@@ -300,7 +323,7 @@ redemption = Table(
     Column("reference", Text, nullable=False),
     Column("transaction_hash", Text, nullable=False),
     Column("customer_id", Id, ForeignKey("customer.id")),
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("reason", Text),
     Column("deadline", BigInteger, nullable=False),
     Column("seized_under", Text),  # the case's id on chain, if it was seized: its payee is what the case orders
@@ -325,7 +348,7 @@ payout = Table(
     Column("creditor_name", Text, nullable=False),
     Column("message_id", Text, nullable=False, unique=True),  # the end-to-end id too
     Column("booked_fen", BigInteger, nullable=False),  # what has left so far
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("reason", Text),
     Column("at", BigInteger, nullable=False),
 )
@@ -373,7 +396,7 @@ report = Table(
     "report",
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("log_size", BigInteger, nullable=False),
     Column("log_root", Text, nullable=False),
     Column("withheld", BigInteger, nullable=False),  # money of failed orders that it must leave out
@@ -397,7 +420,7 @@ proposal = Table(
     Column("operation", Text),  # the authority's name of it, where it is the authority's
     Column("case", Text),  # that it was ordered under; none if somebody else has proposed it
     Column("ready_at", BigInteger),  # none until it is proposed on chain
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("reason", Text),  # of its refusal
     Column("at", BigInteger, nullable=False),
 )
@@ -433,7 +456,7 @@ transaction = Table(
     Column("target", Text, nullable=False),
     Column("data", Text, nullable=False),
     Column("gas", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", State, nullable=False),
     Column("outcome", Text),
     Column("after_block", BigInteger, nullable=False),  # the final block when it was signed: its nonce was free there
     Column("mined_block", BigInteger),  # shown while it waits for finality; drives nothing

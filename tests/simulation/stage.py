@@ -4,6 +4,7 @@ A run begins with a copy of the homes and with the chain taken back to where it 
 Files lie in memory where the system has such a folder; the programs under test sync them as they always do.
 """
 
+import gc
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -124,6 +125,7 @@ class Stage:
         self._watch_deployment()
         self.chain.base = self.chain.head.number
         self._accounts = dict(self.chain.head.accounts)
+        gc.freeze()  # what is there now stays, and need not be looked through again and again
 
     @property
     def run(self) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from tests.simulation.campaign import Campaign
 from tests.simulation.coverage import MUST_MEET
@@ -51,6 +52,15 @@ def test_no_run_violates_an_invariant(stage: Stage, shared: Path, share: int) ->
 def _require_met(pairs: set[tuple[str, str]]) -> None:
     missing = {(fault, state) for fault, states in MUST_MEET.items() for state in states} - pairs
     assert not missing, f"these never met: {sorted(missing)}"
+
+
+def test_the_shortest_way_to_the_database_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = run(stage, 9)
+    stage.store.close()
+    monkeypatch.setattr(stage.store._engine, "_connection_cls", Connection)
+    slow = run(stage, 9)
+    stage.store.close()
+    assert slow.trace == quick.trace
 
 
 def test_a_seed_runs_the_same_again(stage: Stage) -> None:
