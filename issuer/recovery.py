@@ -33,8 +33,9 @@ from issuer.clock import utc
 from issuer.errors import Conflict, Unreachable
 from issuer.money import format_units
 from issuer.operations import intake, payouts
+from issuer.operations.causes import ENTERED
 from issuer.operations.policy import Policy
-from issuer.operations.replay import LOST_DETAILS, Replay
+from issuer.operations.replay import Replay
 from issuer.reports.reconciliation import Line
 from issuer.store import recovery
 from issuer.store.states import Door, FactState, IntentState, PayoutState
@@ -170,7 +171,7 @@ class Recovery:
         if obstacle is not None:
             place, record = obstacle.lost.place, obstacle.lost.record
             do = f"If it never comes: issuer recovery leave-out {place} --case CASE"
-            if record.action in LOST_DETAILS:
+            if record.action in ENTERED:
                 do = "Enter them again from your papers: issuer recovery enter NAME ACCOUNT"
             yield Wait(why=f"record {place} ({record.action} of {record.subject}) to be applied: {obstacle.why}", do=do)
             return

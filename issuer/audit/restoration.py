@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from issuer.audit.folder import LogFolder
 from issuer.audit.record import Record, decode
 from issuer.errors import BrokenInvariant
-from issuer.store import recovery
+from issuer.store import recovery, sets
 from issuer.store.inserts import insert_new
 from issuer.store.tables import audit_record, log_tree, unapplied
 from issuer.store.tables import checkpoint as checkpoint_table
@@ -73,11 +73,12 @@ def take_back(store: Store, folder: LogFolder) -> int:
     return published.size - start
 
 
-def waiting(connection: Connection, limit: int) -> list[Lost]:
-    """The first records that wait to be applied again, in the order of the log."""
+def waiting(connection: Connection, limit: int, *, after: int = -1) -> list[Lost]:
+    """The first records beyond a place that wait to be applied again, in the order of the log."""
     statement = (
         select(audit_record.c.place, audit_record.c.id, audit_record.c.body)
         .join(unapplied, unapplied.c.place == audit_record.c.place)
+        .where(unapplied.c.place > after)
         .order_by(unapplied.c.place)
         .limit(limit)
     )
@@ -86,7 +87,7 @@ def waiting(connection: Connection, limit: int) -> list[Lost]:
 
 def applied(unit: Unit, places: Sequence[int]) -> bool:
     """Note that these records' effects are in the database now; False if one of them was there already."""
-    statement = delete(unapplied).where(unapplied.c.place.in_(places))
+    statement = delete(unapplied).where(sets.among(unit.connection, unapplied.c.place, places))
     return unit.connection.execute(statement).rowcount == len(places)
 
 

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, update
 
+from issuer import crash
 from issuer.errors import Refused
 from issuer.ledger import journal
 from issuer.messages.contracts import TOKEN
 from issuer.money import fen_to_units
 from issuer.operations import (
     batches,
+    causes,
     customers,
     deposits,
     intake,
@@ -33,7 +35,7 @@ from issuer.operations import (
 )
 from issuer.operations.replay import Replay
 from issuer.operations.requests import Request, carry_out
-from issuer.store import facts, tables
+from issuer.store import facts, recovery, tables
 from issuer.store.facts import News
 from issuer.store.states import IntentState, PayoutKind
 from issuer.store.unit import Store, Unit
@@ -241,6 +243,14 @@ def refuse(desk: Copied, error: str, arguments: list[Any]) -> None:
     desk.chain("refused", **told, error=error, arguments=arguments)
 
 
+@pytest.fixture(params=["one by one", "together"])
+def near(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether records are applied together in such a short log as well."""
+    if request.param == "together":
+        monkeypatch.setattr(replay, "_NEAR", 8)
+
+
+@pytest.mark.usefixtures("near")
 @pytest.mark.parametrize("scenario", [the_main_job, trouble, people_and_powers])
 def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
     scenario(desk)
@@ -259,7 +269,7 @@ def catch_up(desk: Copied, store: Store) -> None:
     again = Replay(store, POLICY)
     again.run()
     while (obstacle := again.obstacle()) is not None:
-        assert obstacle.lost.record.action in replay.LOST_DETAILS, obstacle
+        assert obstacle.lost.record.action in causes.ENTERED, obstacle
         name, account = NAMES[obstacle.lost.record.subject]
         again.enter(name=name, account=account, actor="operator:cho")
         again.run()
@@ -331,3 +341,49 @@ def test_what_the_log_says_otherwise_is_not_applied(desk: Copied) -> None:
     assert obstacle is not None
     assert (obstacle.lost.place, obstacle.lost.record.action) == (row.place, "redemption.burned")
     store.close()
+
+
+def test_records_that_need_no_fact_are_applied_together_also_after_a_cut(
+    desk: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for by two people at many moments, reserved in one; a record that tells of something else ends a unit."""
+    monkeypatch.setattr(replay, "_NEAR", 8)
+    alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    order: dict[str, Any] = {"customer_id": alice, "wallet": ALICE, "value": UNITS // 100}
+    backup = desk.copies[-1]
+    for number in range(40):
+        desk.clock.advance(number % 2)
+        asked = Request(caller=f"operator:{'ab'[number % 2]}", key=str(number), operation="mint", body={})
+        carry_out(desk.store, asked, lambda unit: mints.request(unit, POLICY, **order))
+    desk.status(desk.to_funded())
+    store = Store(f"sqlite:///{backup}", desk.clock)
+    lose(desk, store)
+    commits: list[int] = []
+
+    def die_at_the_second(name: str) -> None:
+        if name == "before commit apply records again":
+            commits.append(waiting(store))
+            if len(commits) == 2:
+                raise KeyboardInterrupt
+
+    crash.observe(die_at_the_second)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Replay(store, POLICY).run()
+        left = waiting(store)
+        Replay(store, POLICY).run()
+    finally:
+        crash.observe(None)
+    assert commits[0] > left + 100, "the first unit applied most of the records, and was kept"
+    assert left > waiting(store) == 0
+    assert len(commits) < 20
+    intake.take(store, POLICY)
+    assert state(store) == state(desk.store)
+    store.close()
+
+
+def waiting(store: Store) -> int:
+    """How many records wait to be applied."""
+    with store.read() as connection:
+        return recovery.behind(connection)

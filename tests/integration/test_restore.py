@@ -17,7 +17,7 @@ from issuer.errors import BrokenInvariant
 from issuer.ledger import chart
 from issuer.messages import folder as documents
 from issuer.money import parse_units
-from issuer.operations import intake, replay, wallets
+from issuer.operations import causes, intake, wallets
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
 from issuer.store import tables
 from issuer.store.states import WalletState
@@ -351,7 +351,7 @@ def test_recovery_goes_on_after_a_crash_at_any_point_of_it(world: World, shell: 
         if in_recovery(world) is None:
             break
     assert in_recovery(world) is None
-    recovering = {"take records back", "apply a record again", "adopt a document", "fence lost transactions"}
+    recovering = {"take records back", "apply records again", "adopt a document", "fence lost transactions"}
     assert {f"{when} commit {name}" for name in recovering for when in ("before", "after")} <= dead
     assert "after commit end recovery" in dead
     world.until(lambda: is_minted(world))
@@ -490,9 +490,9 @@ def test_every_action_of_the_log_can_be_applied_again() -> None:
     """Or is recorded only beside another one, in the same unit of work."""
     beside = {"mint.failed", "report.attested"}
     told = {f"chain.{kind}" for kind in intake.KINDS}
-    known = set(replay._ACTS) | set(replay._TOLD_BY) | beside | replay.LOST_DETAILS | told
+    known = set(causes.ACTS) | set(causes.TOLD_BY) | beside | set(causes.ENTERED) | told
     assert set(schema.ACTIONS) <= known
-    assert {kind for kinds in replay._TOLD_BY.values() for kind in kinds} <= set(intake.KINDS)
+    assert {kind for kinds in causes.TOLD_BY.values() for kind in kinds} <= set(intake.KINDS)
 
 
 # -- the copy itself
