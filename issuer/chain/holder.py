@@ -1,14 +1,18 @@
-"""What a holder does with a wallet of a local keystore: pay with a memo, and redeem."""
+"""What a holder does with a wallet of a local keystore: pay with a memo, and redeem.
+
+Signing and sending are two acts, so that the signed bytes can be kept in between: sent again, they still act once.
+"""
 
 from issuer.chain import fees, rpc
 from issuer.chain.deployment import Deployment
 from issuer.chain.node import Node
 from issuer.chain.rpc import Call
-from issuer.chain.signer import Signer
-from issuer.errors import Refused, Unreachable
+from issuer.chain.signer import Signed, Signer
+from issuer.errors import Conflict, Refused, Unreachable
 from issuer.messages import contracts
 from issuer.messages.abi import ZERO_HASH
 from issuer.messages.contracts import TOKEN
+from issuer.messages.transactions import decode
 
 MAX_FEE = 500 * 10**9  # wei per gas
 
@@ -22,25 +26,41 @@ _REMEDIES = {
 
 def transfer(
     node: Node, signer: Signer, deployment: Deployment, *, to: str, value: int, memo: str | None = None
-) -> str:
-    """Pay ``value`` units, with a 32-byte memo if there is one; the transaction's hash.
+) -> Signed:
+    """Sign a payment of ``value`` units, with a 32-byte memo if there is one.
 
     Raises Refused with the contract's error, or Unreachable.
     """
     if memo is None:
-        return _send(node, signer, deployment, TOKEN.call("transfer", to, value))
-    return _send(node, signer, deployment, TOKEN.call("transferWithMemo", to, value, memo))
+        return _sign(node, signer, deployment, TOKEN.call("transfer", to, value))
+    return _sign(node, signer, deployment, TOKEN.call("transferWithMemo", to, value, memo))
 
 
-def redeem(node: Node, signer: Signer, deployment: Deployment, *, value: int, instruction: str = ZERO_HASH) -> str:
-    """Burn ``value`` units, which are then owed in bank money; the transaction's hash.
+def redeem(node: Node, signer: Signer, deployment: Deployment, *, value: int, instruction: str = ZERO_HASH) -> Signed:
+    """Sign the burning of ``value`` units, which are then owed in bank money.
 
     ``instruction`` names a registered payout instruction, zero the default one. Raises Refused, or Unreachable.
     """
-    return _send(node, signer, deployment, TOKEN.call("redeem", value, instruction))
+    return _sign(node, signer, deployment, TOKEN.call("redeem", value, instruction))
 
 
-def _send(node: Node, signer: Signer, deployment: Deployment, data: str) -> str:
+def send(node: Node, raw: str) -> None:
+    """Send signed bytes, for the first time or again.
+
+    Raises Conflict if they were never mined and never can be, since the wallet has used their nonce, or Unreachable.
+    """
+    reason, signed = rpc.broadcast(node, raw), decode(raw)
+    if reason is None or rpc.knows(node, signed.hash):
+        return
+    if rpc.nonce(node, signed.sender) > signed.nonce:
+        raise Conflict(
+            f"{signed.sender} has sent another transaction in the place of {signed.hash}",
+            "That one was never mined: ask again under a new key.",
+        )
+    raise Unreachable(f"the node did not take the transaction: {reason}", "Check the wallet's gas money.")
+
+
+def _sign(node: Node, signer: Signer, deployment: Deployment, data: str) -> Signed:
     head = rpc.head(node)
     call = Call(sender=signer.address, target=deployment.token, data=data)
     (result,) = rpc.simulate(node, [call], head.number)
@@ -51,7 +71,7 @@ def _send(node: Node, signer: Signer, deployment: Deployment, data: str) -> str:
             f"the contract refuses: {contracts.explain(error, arguments.values())}", f"Nothing was sent. {do}"
         )
     offered = fees.suggest(node, MAX_FEE)
-    signed = signer.sign_transaction(
+    return signer.sign_transaction(
         {
             "chainId": deployment.chain_id,
             "nonce": rpc.nonce(node, signer.address, "pending"),
@@ -63,7 +83,3 @@ def _send(node: Node, signer: Signer, deployment: Deployment, data: str) -> str:
             "maxPriorityFeePerGas": offered.priority_fee,
         }
     )
-    reason = rpc.broadcast(node, signed.raw)
-    if reason is not None:
-        raise Unreachable(f"the node did not take the transaction: {reason}", "Check the wallet's gas money.")
-    return signed.hash

@@ -146,6 +146,11 @@ def receipt(node: Node, transaction: str) -> Receipt | None:
         )
 
 
+def knows(node: Node, transaction: str) -> bool:
+    """Whether a transaction waits in the node's pool, or is mined."""
+    return node.call("eth_getTransactionByHash", [transaction]) is not None
+
+
 def nonce(node: Node, address: str, place: Place = "latest") -> int:
     """How many transactions of the account are in the chain at that block."""
     return _number(node.call("eth_getTransactionCount", [address, _place(place)]))

@@ -65,6 +65,17 @@ class Session:
             then()
         self._show(key, given)
 
+    def ask_sent(
+        self, operation: str, body: Mapping[str, Any], prepare: "Callable[[], Act]", send: Callable[[str], None]
+    ) -> None:
+        """The same for bytes that the answer holds as `signed`: sent once it is kept, and again by a repetition."""
+        from issuer.operations.requests import Answer
+
+        key, given = self._carry_out(operation, body, prepare)
+        send(given.body["signed"])
+        shown = {name: value for name, value in given.body.items() if name != "signed"}
+        self._show(key, Answer(body=shown, replayed=given.replayed))
+
     def _carry_out(self, operation: str, body: Mapping[str, Any], prepare: "Callable[[], Act]") -> "tuple[str, Answer]":
         from issuer.operations import requests
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, update
 
-from issuer import cli
+from issuer import cli, crash
 from issuer.chain import rpc
 from issuer.chain.node import HttpNode
 from issuer.messages.abi import checksum
@@ -219,6 +219,57 @@ def test_what_holders_cannot_do_is_refused_by_the_contracts_own_error(shell: She
     assert "FractionOfFen(value 0.000001 CNH)" in shell.error("redeem", "a", "0.000001")[1]
     assert "two decimals" in shell.run("redeem", "a", "0.000001")[2]
     assert "issuer wallet new nobody" in shell.run("transfer", "a", "nobody", "1.00")[2]
+
+
+def test_a_holder_s_payment_under_one_key_is_sent_once(cycle: World, shell: Shell) -> None:
+    before = cycle.view("balanceOf", _address(cycle, "b"))
+    first = shell.answer("transfer", "a", "b", "1.00", "--key", "invoice-8")
+    again = shell.answer("transfer", "a", "b", "1.00", "--key", "invoice-8")
+    cycle.turn()
+    mined = shell.answer("transfer", "a", "b", "1.00", "--key", "invoice-8")
+    assert first["transaction"] == again["transaction"] == mined["transaction"]
+    assert [found["request"]["replayed"] for found in (first, again, mined)] == [False, True, True]
+    assert shell.error("transfer", "a", "b", "2.00", "--key", "invoice-8")[0] == "conflict"
+    assert shell.error("redeem", "a", "1.00", "--key", "invoice-8")[0] == "conflict"
+    cycle.turn()
+    assert cycle.view("balanceOf", _address(cycle, "b")) == before + 1_000_000
+
+
+def test_a_holder_s_payment_that_was_cut_short_is_sent_by_its_repetition(cycle: World, shell: Shell) -> None:
+    _cut_short("redeem", "a", "1.00", "--key", "cut-short")
+    before = cycle.view("redeemed")
+    assert shell.answer("redeem", "a", "1.00", "--key", "cut-short")["request"]["replayed"]
+    cycle.turn()
+    assert cycle.view("redeemed") == before + 1_000_000
+
+
+def test_bytes_whose_nonce_is_used_are_told_from_those_that_were_mined(cycle: World, shell: Shell) -> None:
+    _cut_short("redeem", "a", "1.00", "--key", "overtaken")
+    before = cycle.view("redeemed")
+    shell.answer("redeem", "a", "2.00")
+    cycle.turn()
+    code, what = shell.error("redeem", "a", "1.00", "--key", "overtaken")
+    assert (code, "another transaction in the place" in what) == ("conflict", True)
+    assert cycle.view("redeemed") == before + 2_000_000
+
+
+class PowerCut(BaseException):
+    """The process is gone: nothing catches it."""
+
+
+def _cut_short(*command: str) -> None:
+    """A command that dies before anything is sent."""
+
+    def die(name: str) -> None:
+        if name == "before chain.broadcast":
+            raise PowerCut
+
+    crash.observe(die)
+    try:
+        with pytest.raises(PowerCut):
+            cli.run(command)
+    finally:
+        crash.observe(None)
 
 
 def test_unfreezing_is_proposed_against_the_freeze_of_now(cycle: World, shell: Shell) -> None:
