@@ -318,8 +318,12 @@ class Issuer:
     def sender(self) -> "Sender":
         from issuer.chain.sender import Sender
 
-        minting = Job(self.settings.minting_key)
-        return Sender(self.store, self.node, self.keystore, self.deployment, self.clock, minting=minting)
+        return Sender(self.store, self.node, self.keystore, self.deployment, self.clock, minting=self._minting)
+
+    @property
+    def _minting(self) -> Job:
+        """The key that signs reports and mints in this process."""
+        return Job(self.settings.minting_key)
 
     @cached_property
     def service(self) -> "Service":
@@ -333,8 +337,8 @@ class Issuer:
         from issuer.service import Role, Service
 
         bank, chain = role in (Role.ALL, Role.BANK), role in (Role.ALL, Role.CHAIN)
-        if chain:
-            self.keystore.signer(Job.SENDER)  # now, so that no order waits for it
+        if chain and self.keystore.has(self._minting):
+            self.keystore.signer(self._minting)  # now, so that no order waits for it
         return Service(
             store=self.store,
             policy=self.policy,
