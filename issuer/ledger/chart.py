@@ -21,6 +21,7 @@ OUTSTANDING = "tokens:outstanding"
 REDEMPTIONS = "redemptions:payable"
 REFUNDS = "refunds:payable"  # on its way back to a customer or a sender
 BUFFER = "issuer:buffer"  # the issuer's own money in the reserve
+OVERDRAFT = "overdraft:"  # followed by the bank account: what left it beyond all that the books had there
 CUSTOMER = "customer:"  # followed by the customer's number
 
 _ASSETS = {COLLECTION, RESERVE, TRANSIT, UNEXPLAINED_DEBITS}
@@ -29,6 +30,11 @@ _ASSETS = {COLLECTION, RESERVE, TRANSIT, UNEXPLAINED_DEBITS}
 def customer(customer_id: int) -> str:
     """The account of what one customer has paid in and not yet minted or taken back."""
     return f"{CUSTOMER}{customer_id}"
+
+
+def overdraft(name: str) -> str:
+    """The account of what the bank let leave a bank account beyond what it held."""
+    return f"{OVERDRAFT}{name.removeprefix('bank:')}"
 
 
 def kind(name: str) -> Kind:

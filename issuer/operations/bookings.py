@@ -8,7 +8,7 @@ from typing import Any
 from issuer import audit
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_fen
-from issuer.operations import batches, deposits, locks, payouts, redemptions
+from issuer.operations import batches, cash, deposits, locks, payouts, redemptions
 from issuer.operations.deposits import Credit
 from issuer.operations.payouts import Payout
 from issuer.operations.policy import Policy
@@ -95,7 +95,7 @@ def _debit(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
         return
     source = chart.RESERVE if found.kind is PayoutKind.UNFUND else chart.COLLECTION
     target = chart.TRANSIT if found.kind in (PayoutKind.MINT, PayoutKind.UNFUND) else chart.REFUNDS
-    journal.post(unit, journal.transfer("paid", found.subject, debit=target, credit=source, units=units))
+    cash.post(unit, journal.transfer("paid", found.subject, debit=target, credit=source, units=units))
     if target == chart.REFUNDS and paid:
         deposits.sent_back(unit, found)
 
@@ -103,7 +103,7 @@ def _debit(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
 def _counterpart(unit: Unit, found: Payout, amount_fen: int) -> None:
     target = chart.RESERVE if found.kind is PayoutKind.MINT else chart.COLLECTION
     units = fen_to_units(amount_fen)
-    journal.post(unit, journal.transfer("arrived", found.subject, debit=target, credit=chart.TRANSIT, units=units))
+    cash.post(unit, journal.transfer("arrived", found.subject, debit=target, credit=chart.TRANSIT, units=units))
     if found.kind is PayoutKind.MINT:
         batches.funded(unit, found)
     else:
@@ -117,7 +117,7 @@ def _return(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
         return
     units = fen_to_units(amount_fen)
     entry = journal.transfer("came back", found.subject, debit=chart.COLLECTION, credit=chart.REFUNDS, units=units)
-    journal.post(unit, entry)
+    cash.post(unit, entry)
     if all_of_it:
         deposits.not_sent_back(unit, found)
         reason = f"{found.message_id} came back"
@@ -138,7 +138,7 @@ def _suspend(unit: Unit, policy: Policy, fact: Fact) -> None:
     units = fen_to_units(entry["amount_fen"])
     sides = (account, chart.SUSPENSE) if entry["direction"] == "credit" else (chart.UNEXPLAINED_DEBITS, account)
     description = f"{entry['direction']} without an order of ours"
-    journal.post(unit, journal.transfer(description, f"entry:{fact.key}", debit=sides[0], credit=sides[1], units=units))
+    cash.post(unit, journal.transfer(description, f"entry:{fact.key}", debit=sides[0], credit=sides[1], units=units))
     after = {"account": entry["account"], "direction": entry["direction"], "amount": format_fen(entry["amount_fen"])}
     audit.append(unit, "entry.suspended", f"entry:{fact.key}", after=after)
     reason = f"the bank booked a {entry['direction']} on {account} that no order explains ({fact.key})"

@@ -13,7 +13,7 @@ from issuer import audit
 from issuer.errors import NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_fen
-from issuer.operations import customers, locks, mints, payouts, wallets
+from issuer.operations import cash, customers, locks, mints, payouts, wallets
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
@@ -44,9 +44,7 @@ def take(unit: Unit, policy: Policy, credit: Credit) -> None:
     account = chart.SUSPENSE if customer_id is None else chart.customer(customer_id)
     units = fen_to_units(credit.amount_fen)
     subject = f"deposit:{credit.reference}"
-    journal.post(
-        unit, journal.transfer(f"deposit {state}", subject, debit=chart.COLLECTION, credit=account, units=units)
-    )
+    cash.post(unit, journal.transfer(f"deposit {state}", subject, debit=chart.COLLECTION, credit=account, units=units))
     sender = audit.commit_personal(unit, f"{credit.sender_account} {credit.sender_name}")
     after = {"amount": format_fen(credit.amount_fen), "state": state, "customer": customer_id, "sender": sender}
     audit.append(unit, "deposit.taken", subject, after=after, evidence=[credit.reference])
@@ -61,7 +59,7 @@ def recalled(unit: Unit, back: Credit) -> bool:
         return False
     subject, units = f"deposit:{row['reference']}", fen_to_units(row["amount_fen"])
     move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason="the bank took it back")
-    journal.post(unit, journal.transfer("taken back", subject, debit=_owner(row), credit=chart.COLLECTION, units=units))
+    cash.post(unit, journal.transfer("taken back", subject, debit=_owner(row), credit=chart.COLLECTION, units=units))
     after = {"amount": format_fen(row["amount_fen"]), "state": DepositState.RETURNED}
     audit.append(
         unit, "deposit.recalled", subject, before={"state": row["state"]}, after=after, evidence=[back.reference]

@@ -9,7 +9,7 @@ from issuer.audit import personal, trail
 from issuer.errors import BrokenInvariant, NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_units, whole_fen
-from issuer.operations import customers, locks, payouts, powers, wallets
+from issuer.operations import cash, customers, locks, payouts, powers, wallets
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
@@ -168,7 +168,7 @@ def booked(unit: Unit, found: Payout, amount_fen: int, *, paid: bool) -> None:
     entries = [_entry("paid", found, chart.REDEMPTIONS, chart.RESERVE, fen_to_units(amount_fen))]
     if paid and _dust(found):
         entries.append(_entry("below a fen", found, chart.REDEMPTIONS, chart.BUFFER, _dust(found)))
-    journal.post(unit, *entries)
+    cash.post(unit, *entries)
     if paid:
         move(unit, redemption, _id_of(found), RedemptionState.INSTRUCTED, RedemptionState.PAID)
 
@@ -178,7 +178,7 @@ def came_back(unit: Unit, found: Payout, amount_fen: int, *, all_of_it: bool) ->
     entries = [_entry("came back", found, chart.RESERVE, chart.REDEMPTIONS, fen_to_units(amount_fen))]
     if all_of_it and _dust(found):
         entries.append(_entry("below a fen", found, chart.BUFFER, chart.REDEMPTIONS, _dust(found)))
-    journal.post(unit, *entries)
+    cash.post(unit, *entries)
     if all_of_it:
         reason = "the payment came back"
         move(unit, redemption, _id_of(found), RedemptionState.PAID, RedemptionState.RETURNED, reason=reason)

@@ -114,8 +114,13 @@ def _closings(connection: Connection, accounts: Mapping[str, str]) -> Iterable[C
                 sequence=last.sequence,
                 until=last.until,
                 closing=fen_to_units(last.closing_fen),
-                books=journal.balance(connection, name) - fen_to_units(later),
+                books=_net(connection, name) - fen_to_units(later),
             )
+
+
+def _net(connection: Connection, name: str) -> int:
+    """What the books have on a bank account, less its overdraft."""
+    return journal.balance(connection, name) - journal.balance(connection, chart.overdraft(name))
 
 
 def _not_stated(connection: Connection, bank_account: str) -> int:

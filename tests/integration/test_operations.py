@@ -344,6 +344,20 @@ def test_a_bank_fact_always_posts_and_locks(desk: Desk, alice: int, direction: s
     assert desk.act(batches.gather, POLICY) == 0
 
 
+@pytest.mark.parametrize("account", [COLLECTION, RESERVE])
+def test_a_debit_beyond_what_an_account_held_is_its_overdraft(desk: Desk, account: str) -> None:
+    """It posts and locks, and the next money that comes in repays it first."""
+    name = chart.COLLECTION if account == COLLECTION else chart.RESERVE
+    desk.entry("debit", account, 300)
+    assert desk.balances() == {chart.overdraft(name): fen_to_units(300), chart.UNEXPLAINED_DEBITS: fen_to_units(300)}
+    assert codes(desk) == {"unexplained-entry", "overdrawn-account"}
+    desk.entry("credit", account, 200)
+    assert desk.balances()[chart.overdraft(name)] == fen_to_units(100)
+    desk.entry("credit", account, 500)
+    balances = desk.balances()
+    assert (balances[name], balances.get(chart.overdraft(name), 0)) == (fen_to_units(400), 0)
+
+
 def test_a_second_debit_for_one_order_is_no_payment_of_it(desk: Desk, alice: int) -> None:
     minted(desk, alice)
     burn(desk, UNITS // 2, UNITS // 2)

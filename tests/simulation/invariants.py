@@ -145,6 +145,7 @@ ACCUSES: dict[str, frozenset[str]] = {
     "late-refusal": frozenset(),
     "low-gas": frozenset({"gas money gone", "fees risen"}),
     "malformed-document": frozenset({"file cut short"}),
+    "overdrawn-account": frozenset(),
     "payment-returned": frozenset({"payout returned"}),
     "payout-rejected": frozenset({"account closed", "wire recalled", "reserve debited"}),
     "stuck-transaction": frozenset({"fees risen"}),
@@ -192,11 +193,12 @@ class Watch:
         elif directory == ISSUER_TO_BANK and (number := documents.request_of(name)) is not None:
             self.withheld[number] = documents.read_request(body).withheld
         elif directory == BANK_TO_ISSUER and documents.report_of(name) is not None:
-            self._look_at_report(documents.read_report(body).report)
+            self._look_at_report(name, documents.read_report(body).report)
 
-    def _look_at_report(self, report: Report) -> None:
-        """The bank signs what it has, less what is to be left out."""
-        money, withheld = self.bank.money(), self.withheld[report.number]
+    def _look_at_report(self, name: str, report: Report) -> None:
+        """The bank signs what it has, less what is to be left out; it may die then, book more, and write it later."""
+        money = self.bank.money(self.bank.noticed_before(BANK_TO_ISSUER, name))
+        withheld = self.withheld[report.number]
         told = (report.reserve + withheld, report.paid, report.credited + withheld)
         true = (fen_to_units(money.reserve), money.paid, fen_to_units(money.credited))
         require(told == true, f"report {report.number} says {told}, less {withheld}, and the bank has {true}")

@@ -11,6 +11,8 @@ from tests.simulation.chain import Block, Chain
 from tests.simulation.stage import COLLECTION, RESERVE
 
 NOBODY = "0x" + "00" * 20
+_ALL = -1
+"""SQLite's word for no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,27 +141,40 @@ class BankTruth:
         version: int = self._database.execute("PRAGMA data_version").fetchone()[0]
         return version
 
-    def money(self) -> Money:
+    def noticed_before(self, directory: str, name: str) -> int:
+        """How many entries the bank had told in notices when it made a file."""
+        found: tuple[int] = self._database.execute(
+            """
+            SELECT COUNT(*) FROM outbox WHERE directory = ?1 AND name GLOB 'camt.054-*'
+                AND id < (SELECT id FROM outbox WHERE directory = ?1 AND name = ?2)
+            """,
+            (directory, name),
+        ).fetchone()
+        return found[0]
+
+    def money(self, entries: int = _ALL) -> Money:
+        """As it is, or as it was after so many entries: each has a notice, in the same unit of the bank's work."""
         found: tuple[int, int, int] = self._database.execute(
             """
             SELECT COALESCE(SUM(CASE WHEN account = ?1 THEN change_fen END), 0),
                 COALESCE(SUM(CASE WHEN account = ?2 THEN change_fen END), 0),
                 COALESCE(SUM(CASE WHEN account = ?2 AND kind IN ('MINT', 'UNFUND') THEN change_fen END), 0)
-            FROM entry
+            FROM (SELECT * FROM entry WHERE account IN (?1, ?2) ORDER BY id LIMIT ?3)
             """,
-            (COLLECTION, RESERVE),
+            (COLLECTION, RESERVE, entries),
         ).fetchone()
-        paid = sum(par for times, _, par in self.payments().values() if times > 0)
+        paid = sum(par for times, _, par in self.payments(entries).values() if times > 0)
         return Money(collection=found[0], reserve=found[1], credited=found[2], paid=paid)
 
-    def payments(self) -> dict[int, tuple[int, int, int]]:
+    def payments(self, entries: int = _ALL) -> dict[int, tuple[int, int, int]]:
         """Of each redemption ever paid: how often its payment stands, what moved in fen, and its par in units."""
         rows = self._database.execute(
             """
             SELECT redemption_id, SUM(CASE WHEN reversal THEN -1 ELSE 1 END), SUM(change_fen), MAX(par_units)
-            FROM entry WHERE account = ? AND redemption_id IS NOT NULL GROUP BY redemption_id
+            FROM (SELECT * FROM entry WHERE account IN (?1, ?2) ORDER BY id LIMIT ?3)
+            WHERE account = ?2 AND redemption_id IS NOT NULL GROUP BY redemption_id
             """,
-            (RESERVE,),
+            (COLLECTION, RESERVE, entries),
         )
         return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
