@@ -12,6 +12,7 @@ MUST_MEET: dict[str, tuple[str, ...]] = {
     # -- the issuer's process, its database and its clock
     "crash": (*SENDING, *MINTING, "mint instructed", "redeem instructed", "return instructed", "report requested"),
     "issuer down": (*MINTING, "mint instructed", "report requested"),
+    "standby takes over": (*SENDING, *MINTING),
     "database lost": (*MINTING, "sent report", "report attested", "report requested", "mint instructed"),
     "clock jumps": (*SENDING, *MINTING, "mint instructed", "report attested"),
     "clock wrong": (*SENDING, *MINTING, "report requested"),

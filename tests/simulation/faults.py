@@ -117,6 +117,14 @@ def _block(world: World, willing: float) -> None:
     world.chain.mine(when, lambda _: world.random.random() < willing, salt=salt)
 
 
+def take_over(world: World) -> str:
+    """Another process takes over, which signs reports and mints with the other key."""
+    world.meet("standby takes over")
+    world.minting = Job.STANDBY if world.minting is Job.SENDER else Job.SENDER
+    world.restart()
+    return f"a process with the {world.minting} key takes over"
+
+
 def sleep(world: World) -> str:
     """The issuer does not run for a while, and the world goes on."""
     count = world.random.randint(60, 90)

@@ -47,6 +47,7 @@ TROUBLE: dict[Event, float] = {
     faults.repeat_notice: 2,
     faults.sleep: 0.5,
     faults.jump: 1,
+    faults.take_over: 1,
     faults.set_clock: 1,
     faults.wire_under_another_name: 1.5,
     faults.wire_from_a_stranger: 1,

@@ -170,16 +170,18 @@ class Stage:
     def open_log(self) -> LogFolder:
         return LogFolder(self.run / "log", self.verifier)
 
-    def open_sender(self, node: SimulatedNode) -> Sender:
-        return Sender(self.store, node, self.keys, self.deployment, self.clock, LIMITS)
+    def open_sender(self, node: SimulatedNode, minting: Job = Job.SENDER) -> Sender:
+        return Sender(self.store, node, self.keys, self.deployment, self.clock, LIMITS, minting=minting)
 
-    def open_service(self, node: SimulatedNode, folder: IssuersFolder, policy: Policy) -> Service:
-        """The issuer, as after a start: nothing is remembered but what is stored."""
+    def open_service(
+        self, node: SimulatedNode, folder: IssuersFolder, policy: Policy, minting: Job = Job.SENDER
+    ) -> Service:
+        """The issuer, as after a start, with one of its minting keys: nothing is remembered but what is stored."""
         log, store = self.open_log(), self.store
         integrator = Integrator(store, log, Signer(verifier=self.verifier, sign=self._log_key.sign))
         inbox, outbox = Inbox(store, folder), Outbox(store, folder, log.log.consistency)
         watcher = Watcher(store, node, self.deployment, Finality(depth=None))
-        outcomes, sender = Outcomes(store, node), self.open_sender(node)
+        outcomes, sender = Outcomes(store, node), self.open_sender(node, minting)
         recovery = Recovery(
             store=store,
             policy=policy,

@@ -13,6 +13,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from issuer import crash
+from issuer.chain.keystore import Job
 from issuer.errors import BrokenInvariant, IssuerError, Locked, Misconfigured
 from issuer.messages.folder import AUDITOR_TO_ISSUER, BANK_TO_ISSUER
 from issuer.operations import requests
@@ -54,6 +55,7 @@ class World:
         self.folder = IssuersFolder(self.post, self.random, seen=self.meet)
         self.bank = stage.open_bank(self.post, self.bank_clock)
         self.auditor = stage.open_auditor(self.post, self.bank_clock)
+        self.minting = Job.SENDER  # the key with which reports and mints are signed
         self.service = stage.open_service(self.node, self.folder, self.policy)
         self.records = Records(stage.database)
         self.watch = Watch(
@@ -122,7 +124,7 @@ class World:
     def restart(self) -> None:
         """Start the issuer's process again."""
         self.stage.store.close()
-        self.service = self.stage.open_service(self.node, self.folder, self.policy)
+        self.service = self.stage.open_service(self.node, self.folder, self.policy, self.minting)
 
     def restore(self) -> None:
         """The database is gone; the last backup takes its place, and the process is started again."""
@@ -131,7 +133,7 @@ class World:
         self.stage.restore(self.backup)
         self.records.open()
         self.stage.numbers.taken = None
-        self.service = self.stage.open_service(self.node, self.folder, self.policy)
+        self.service = self.stage.open_service(self.node, self.folder, self.policy, self.minting)
 
     @property
     def backup(self) -> Path:
