@@ -9,13 +9,15 @@ from issuer.chain.keystore import Job
 from issuer.errors import IssuerError
 from issuer.messages import contracts
 from issuer.messages import folder as documents
+from issuer.messages.camt import Side
 from issuer.messages.folder import BANK_TO_ISSUER
 from issuer.mockbank import books, notices
 from issuer.mockbank.bank import OPERATING
 from issuer.mockbank.books import Payment
+from issuer.mockbank.database import next_number
 from tests.simulation.chain import FINALITY
 from tests.simulation.people import any_of, pay_in, submit
-from tests.simulation.stage import HOLDERS, RESERVE, STRANGER
+from tests.simulation.stage import COLLECTION, HOLDERS, RESERVE, STRANGER
 from tests.simulation.world import BLOCK_TIME, Crashed, World
 
 _GWEI = 10**9
@@ -304,15 +306,40 @@ def give_the_fee_back(world: World) -> str | None:
     return f"{fen} fen"
 
 
+def overdraw(world: World) -> str | None:
+    """The bank takes more out of the collection account than there is in it, and tells of it."""
+    held = world.watch.bank.money().collection
+    if held < 0:
+        return None
+    fen = held + world.random.choice((1, 5_00))
+    world.meet("collection overdrawn")
+    world.watch.excuses.seized += fen
+    payment = _fee(COLLECTION, OPERATING, fen)
+    connection = world.banks_books
+    connection.execute("PRAGMA ignore_check_constraints = ON")  # the bank's program would refuse it
+    with world.bank._unit("bank.overdraft") as (connection, now):
+        reference = f"BK{next_number(connection, 'booking'):010d}"
+        for number, change, side in ((COLLECTION, -fen, Side.DEBIT), (OPERATING, fen, Side.CREDIT)):
+            books._enter(connection, payment, reference, number, change, side, now, reversal=False)
+        notices.announce(connection, reference, now)
+    connection.execute("PRAGMA ignore_check_constraints = OFF")
+    world.bank._write()
+    return f"{fen} fen of {held}"
+
+
 def draw_statements(world: World) -> str:
     world.bank.statement()
     return "up to now"
 
 
 def _book(world: World, debtor: str, creditor: str, fen: int) -> None:
-    payment = Payment(
-        debtor=debtor, debtor_name="Issuer", creditor=creditor, creditor_name="Issuer", amount_fen=fen, text="fee"
-    )
+    payment = _fee(debtor, creditor, fen)
     with world.bank._unit("bank.fee") as (connection, now):
         notices.announce(connection, books.book(connection, payment, now), now)
     world.bank._write()
+
+
+def _fee(debtor: str, creditor: str, fen: int) -> Payment:
+    return Payment(
+        debtor=debtor, debtor_name="Issuer", creditor=creditor, creditor_name="Issuer", amount_fen=fen, text="fee"
+    )

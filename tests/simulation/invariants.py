@@ -73,6 +73,7 @@ class Excuses:
     stolen_nonces: set[tuple[str, int]] = field(default_factory=set)  # somebody else signed with a key of ours
     stolen_mints: set[str] = field(default_factory=set)  # and minted: their transactions
     taken: int = 0  # fen that the bank took from the reserve without an order
+    seized: int = 0  # fen that it took from the collection account likewise, more than there was
     broken: bool = False  # what was final is so no more
 
 
@@ -145,11 +146,11 @@ ACCUSES: dict[str, frozenset[str]] = {
     "late-refusal": frozenset(),
     "low-gas": frozenset({"gas money gone", "fees risen"}),
     "malformed-document": frozenset({"file cut short"}),
-    "overdrawn-account": frozenset(),
+    "overdrawn-account": frozenset({"collection overdrawn"}),
     "payment-returned": frozenset({"payout returned"}),
-    "payout-rejected": frozenset({"account closed", "wire recalled", "reserve debited"}),
+    "payout-rejected": frozenset({"account closed", "wire recalled", "reserve debited", "collection overdrawn"}),
     "stuck-transaction": frozenset({"fees risen"}),
-    "unexplained-entry": frozenset({"reserve debited", "wire recalled"}),
+    "unexplained-entry": frozenset({"reserve debited", "wire recalled", "collection overdrawn"}),
     "unknown-mint": frozenset({"minting key stolen"}),
     "unknown-order": frozenset(),
     "unknown-report": frozenset(),
@@ -331,9 +332,10 @@ class Watch:
 
     @property
     def short(self) -> int:
-        """Fen that were recalled after they were minted or promised: the issuer owes what it does not have."""
+        """Fen that were taken, or recalled after they were minted or promised: the issuer owes what it has not."""
         wires = {wire.reference: wire.amount for wire in self.bank.wires()}
-        return sum(self.bank.recalled().values()) - sum(wires[reference] for reference in self.log.recalled)
+        known = sum(wires[reference] for reference in self.log.recalled)
+        return sum(self.bank.recalled().values()) - known + self.excuses.seized
 
     def _look_at_payments(self) -> None:
         """Every burn is paid at most once, and nothing else is paid from the reserve."""
@@ -382,7 +384,7 @@ class Watch:
         books = journal.balances(connection)
         told = {chart.COLLECTION: money.collection, chart.RESERVE: money.reserve, chart.TRANSIT: 0}
         for account, fen in told.items():
-            found = books.get(account, 0)
+            found = books.get(account, 0) - books.get(chart.overdraft(account), 0)
             require(found == fen_to_units(fen), f"the books have {found} units on {account}, the bank {fen} fen")
 
     def _compare_with_chain(self, connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 from tests.simulation import faults, people, rest
 from tests.simulation.stage import Stage
@@ -63,6 +64,9 @@ TROUBLE: dict[Event, float] = {
 }
 """What goes wrong; each run has none of it, some, or much."""
 
+_OVERDRAW = 0.1
+"""The share of runs in which the bank takes more than there is; what it took is missing to the end."""
+
 _BREAK = 0.15
 """The share of runs that end with broken finality, after which nothing is to move any more."""
 
@@ -96,6 +100,8 @@ def run(stage: Stage, seed: int, steps: int = 150) -> Report:
 
 def _live(world: World, steps: int) -> None:
     weights = WORK | {event: weight * world.random.choice((0, 0, 1, 1, 3)) for event, weight in TROUBLE.items()}
+    if Random(world.seed + 2).random() < _OVERDRAW:  # noqa: S311 - a chance of its own, so that others stay as they are
+        weights[faults.overdraw] = 2
     world.step(people.register)
     world.step(people.register)
     while world.number < steps:
