@@ -88,7 +88,10 @@ def request_if_due(unit: Unit, policy: Policy) -> int:
 
 
 def signed(unit: Unit, fact: Fact) -> None:
-    """One attestor's signature. With the quorum's, the report may be posted and the mints it covers sent."""
+    """One attestor's signature. With the quorum's, the report may be posted and the mints it covers sent.
+
+    One that comes later, of an attestor more than the quorum needs, is kept if it says the same.
+    """
     told, binding = fact.payload, binding_of(unit.connection)
     row = _by_number(unit.connection, told["number"])
     problem = _problem(row, told, binding)
@@ -103,7 +106,7 @@ def signed(unit: Unit, fact: Fact) -> None:
     after = {"signer": told["signer"], "as_of": values["as_of"]}
     after |= {name: format_units(units) for name, units in figures.items()}
     audit.append(unit, "report.signed", f"report:{row.number}", after=after)
-    if len(signatures) == binding.quorum:
+    if row.state == ReportState.REQUESTED and len(signatures) == binding.quorum:
         _release(unit, row.number, told["report"], signatures)
 
 
@@ -184,8 +187,8 @@ def _due(unit: Unit, policy: Policy) -> bool:
 
 def _problem(row: Row[Any] | None, told: dict[str, Any], binding: Binding) -> str | None:
     signed_ = told["report"]
-    if row is None or row.state != ReportState.REQUESTED:
-        return "it was not asked for, or is answered already"
+    if row is None or (row.state != ReportState.REQUESTED and len(row.signatures) < binding.quorum):
+        return "it was not asked for, or is refused already"
     if told["signer"] not in binding.attestors:
         return "its signer is no attestor"
     if (told["chain_id"], told["feed"], signed_["token"]) != (binding.chain_id, binding.feed, binding.token):

@@ -42,11 +42,11 @@ class Desk:
     store: Store
     policy: Policy = POLICY
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    attestors: tuple[str, ...] = (BANK, AUDITOR)
 
     def __post_init__(self) -> None:
-        attestors = (BANK, AUDITOR)
         bound = Binding(
-            chain_id=31337, genesis="0x00", token=TOKEN, feed=FEED, minter=MINTER, attestors=attestors, quorum=2
+            chain_id=31337, genesis="0x00", token=TOKEN, feed=FEED, minter=MINTER, attestors=self.attestors, quorum=2
         )
         with self.store.unit("bind") as unit:
             binding.bind(unit, bound)

@@ -395,6 +395,18 @@ def test_two_signers_who_differ_lock_minting(desk: Desk) -> None:
     assert desk.intents("report") == []
 
 
+@pytest.mark.parametrize("reserve_units", [10, 9])
+def test_a_third_signer_comes_late_and_may_only_agree(store: Store, reserve_units: int) -> None:
+    third = "0x" + "CC" * 20
+    desk = Desk(store, attestors=(BANK, AUDITOR, third))
+    number = int(desk.act(reserve.request)["number"])
+    for signer in (BANK, AUDITOR):
+        desk.sign(number, signer, reserve=10, credited=10, paid=0, asOf=5)
+    desk.sign(number, third, reserve=reserve_units, credited=10, paid=0, asOf=5)
+    assert len(desk.intents("report")) == 1
+    assert codes(desk) == (set() if reserve_units == 10 else {"bad-report"})
+
+
 def test_an_early_report_is_asked_again_another_refusal_locks(desk: Desk) -> None:
     first = int(desk.act(reserve.request)["number"])
     desk.tell(Door.BANK, "refusal", number=first, by="bank", code="too-early", reason="no time has passed")
