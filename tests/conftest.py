@@ -17,6 +17,22 @@ from tests.clock import ManualClock
 from tests.sandbox import Sandbox, Snapshot, opened, prepare
 from tests.world import World
 
+LONGEST = (
+    "tests/acceptance/test_operations_document.py",
+    "tests/simulation/test_mutants.py",
+    "tests/acceptance/test_powers_walk.py",
+    "tests/acceptance/test_walkthrough.py",
+    "tests/simulation/test_simulation.py",
+    "tests/faults/test_crash_points.py",
+    "tests/contracts/test_forge.py",
+    "tests/acceptance/test_verify_walk.py",
+    "tests/faults/test_rough_world.py",
+    "tests/integration/test_restore.py",
+    "tests/contracts/test_compiler.py",
+    "tests/faults/test_storm.py",
+)
+"""What takes longest, the longest first: each worker begins with its share, so that none begins with one at the end."""
+
 # How long a test takes says nothing about what it tests.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -90,6 +106,25 @@ def sandbox(
     url = f"sqlite:///{tmp_path}/issuer.db" if engine == "sqlite" else _database(request)
     with opened(deployed, tmp_path, url, clock) as found:
         yield found
+
+
+@pytest.hookimpl(trylast=True)  # when those that are not asked for are gone
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deal the longest tests to the workers like cards: xdist gives each an equal part of the items, in this order."""
+    long = sorted((item for item in items if _file(item) in LONGEST), key=lambda item: LONGEST.index(_file(item)))
+    short = [item for item in items if _file(item) not in LONGEST]
+    workers, left = getattr(config, "workerinput", {}).get("workercount", 1), len(items)
+    items.clear()
+    for worker in range(workers):
+        hand, part = long[worker::workers], left // (workers - worker)
+        taken = max(0, part - len(hand))
+        items += [*hand, *short[:taken]]
+        del short[:taken]
+        left -= part
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

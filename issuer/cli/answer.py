@@ -5,16 +5,18 @@ One colour has one meaning: what is yellow waits for a person. Nothing is colour
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from issuer.clock import utc
 from issuer.messages.contracts import MINT, REDEEM, TRANSFER
 from issuer.money import format_fen, format_units
+
+# What answers in JSON does not wait for rich.
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
 
 _UNITS = frozenset(
     ("value", "par", "balance", "reserve", "paid", "credited", "withheld", "capacity", "refill", "available")
@@ -57,6 +59,8 @@ def record(row: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         echo_json(shown)
         return
+    from rich.table import Table
+
     grid = Table.grid(padding=(0, 2))
     for name, value in _flat(shown):
         if value is not None:
@@ -102,7 +106,9 @@ def _flat(shown: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _table(shown: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+def _table(shown: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> "Table":
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in columns:
         numeric = all(_is_number(row[name]) for row in shown)
@@ -116,7 +122,9 @@ def _is_number(value: Any) -> bool:
     return value is None or isinstance(value, int) or (isinstance(value, str) and value.replace(".", "", 1).isdigit())
 
 
-def _cell(name: str, value: Any) -> Text:
+def _cell(name: str, value: Any) -> "Text":
+    from rich.text import Text
+
     waits = name == "state" and value in _FOR_PERSONS
     return Text(_text(value), style=ATTENTION if waits else "")
 
@@ -129,8 +137,10 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _print(table: Table, *, uncut: bool = False) -> None:
+def _print(table: "Table", *, uncut: bool = False) -> None:
     """As wide as the terminal is; as wide as it takes where there is none, or for what is to be copied."""
+    from rich.console import Console
+
     found = Console(highlight=False, markup=False)
     if uncut or not found.is_terminal:
         found = Console(highlight=False, markup=False, width=_ANY_WIDTH)

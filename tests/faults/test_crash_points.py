@@ -5,14 +5,17 @@ them once, so a new point is tested as soon as it exists. For each, bank, audito
 their homes and of the chain, end at that point by os._exit, start again and run to the end.
 """
 
+import contextlib
 import os
 import shutil
+import sys
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +170,9 @@ def test_every_crash_point(
     live.mkdir()
     in_child(lambda: prepare(stage, live, anvil))
     snapshot = Snapshot(live, anvil)
-    visited = tmp_path / "visited"
-    in_child(lambda: run(stage, live, anvil, Noted(visited)))
+    visited, imported = tmp_path / "visited", tmp_path / "imported"
+    in_child(lambda: note(stage, live, anvil, visited, imported))
+    warm(imported.read_text().splitlines())
     moments = list(chosen(Counter(visited.read_text().splitlines()), visit))
     for name, number in moments:
         snapshot.restore()
@@ -240,6 +244,19 @@ def check(stage: Stage, world: World) -> None:
     assert accounts[A_BANK] == stage.customer_fen
     with world.issuer.store.read() as connection:
         assert verify.verify(world.issuer.log, connection=connection).holds
+
+
+def note(stage: Stage, live: Path, chain: TestChain, visited: Path, imported: Path) -> None:
+    """Run once, and write down the points that were passed and the modules that were needed."""
+    run(stage, live, chain, Noted(visited))
+    imported.write_text("\n".join(sys.modules))
+
+
+def warm(modules: list[str]) -> None:
+    """Import what a run has imported late, so that every later one finds it in its parent."""
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            import_module(name)
 
 
 def in_child(act: Callable[[], None], *, may_end: bool = False) -> int:
