@@ -1,6 +1,10 @@
 """The node port, against a real Anvil behind a proxy that answers in its place where a test says so."""
 
+import json
+import threading
+from base64 import b64encode
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -36,6 +40,54 @@ def test_no_server_is_unreachable_and_the_address_stays_secret() -> None:
     with pytest.raises(Unreachable) as caught:
         node.call("eth_blockNumber")
     assert "secret-key" not in str(caught.value) + repr(node)
+    node.close()
+
+
+def test_the_environment_s_proxy_is_asked(gate: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate.intercepts["eth_chainId"] = proxy.result("0x7a69")
+    monkeypatch.setenv("http_proxy", gate.url)
+    monkeypatch.setenv("no_proxy", "another.example")
+    node = HttpNode("http://node.example:8545")
+    assert rpc.chain_id(node) == 31337
+    assert gate.methods == ["eth_chainId"]
+    node.close()
+
+
+class Server(BaseHTTPRequestHandler):
+    """Says what it was asked with, under the status that its path names."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(int(self.path.rpartition("/")[2]))
+        self.send_header("Location", "/200")
+        self.end_headers()
+        told = {"result": [self.headers[name] for name in ("Authorization", "Content-Type")]}
+        self.wfile.write(json.dumps(told).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Where it listens."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as listening:
+        threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        yield f"127.0.0.1:{listening.server_address[1]}"
+        listening.shutdown()
+
+
+def test_a_name_and_password_in_the_address_are_sent(server: str) -> None:
+    node = HttpNode(f"http://ann:se%3Acret@{server}/200")
+    assert node.call("eth_chainId") == ["Basic " + b64encode(b"ann:se:cret").decode(), "application/json"]
+    node.close()
+
+
+@pytest.mark.parametrize("status", [307, 401, 429, 500])
+def test_another_status_is_unreachable(server: str, status: int) -> None:
+    node = HttpNode(f"http://{server}/{status}")
+    with pytest.raises(Unreachable, match="eth_chainId"):
+        node.call("eth_chainId")
     node.close()
 
 
