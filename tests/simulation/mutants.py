@@ -5,6 +5,7 @@ A mutant puts its fault in place with a monkeypatch. None is told what will be l
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ Mutant = Callable[[pytest.MonkeyPatch], None]
 def store_after_broadcast(patch: pytest.MonkeyPatch) -> None:
     """The bytes are sent first, and stored when the node has answered."""
 
-    def take(self: Sender, ground: Ground, draft: Draft) -> None:
+    def take(self: Sender, ground: Ground, draft: Draft) -> Ground:
         key = ground.key
         chain_id = self._deployment.chain_id
         fields = sender._fields(chain_id, key.next_nonce, draft.target, draft.data, draft.gas, ground.fees)
@@ -54,6 +55,8 @@ def store_after_broadcast(patch: pytest.MonkeyPatch) -> None:
         rpc.broadcast(self._node, signed.raw)
         with self._store.unit("store signed bytes") as unit:
             transactions.store(unit, draft.intent, found, signed.raw, key.role, ground.term)
+        promised = ground.promised + draft.gas * ground.fees.max_fee
+        return replace(ground, key=replace(key, next_nonce=key.next_nonce + 1), promised=promised)
 
     patch.setattr(Sender, "_take", take)
 
@@ -62,9 +65,9 @@ def new_nonce_on_timeout(patch: pytest.MonkeyPatch) -> None:
     """A broadcast that is not answered has failed: the intent is signed again, at the next nonce."""
     patient = Sender._take
 
-    def take(self: Sender, ground: Ground, draft: Draft) -> None:
+    def take(self: Sender, ground: Ground, draft: Draft) -> Ground:
         try:
-            patient(self, ground, draft)
+            return patient(self, ground, draft)
         except Unreachable:
             with self._store.unit("give up") as unit:
                 lost = tables.transaction.c.intent_id == draft.intent.id

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from issuer.errors import BrokenInvariant
 from tests.simulation import faults, people, rest
+from tests.simulation.invariants import Violation
 from tests.simulation.stage import Stage
 from tests.simulation.world import World, failure
 
@@ -80,21 +82,28 @@ class Report:
     pairs: set[tuple[str, str]]
     points: set[str]
     failure: str | None
+    violation: bool = False  # whether the failure is a promise that was broken, and not a program that does not work
     trace: list[str]
 
 
 def run(stage: Stage, seed: int, steps: int = 150) -> Report:
     """One run. What is wrong with it is in the report, not raised."""
     world = World(stage, seed)
-    told = None
+    told, violation = None, False
     try:
         _live(world, steps)
     except Exception as error:
-        told = failure(world, error)
+        told, violation = failure(world, error), isinstance(error, Violation | BrokenInvariant)
     finally:
         world.close()
     return Report(
-        seed=seed, steps=world.number, pairs=world.pairs, points=set(world.points), failure=told, trace=world.trace
+        seed=seed,
+        steps=world.number,
+        pairs=world.pairs,
+        points=set(world.points),
+        failure=told,
+        violation=violation,
+        trace=world.trace,
     )
 
 

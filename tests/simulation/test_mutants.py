@@ -21,5 +21,7 @@ def stage() -> Iterator[Stage]:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_deliberate_fault_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
     mutant(monkeypatch)
-    found = (run(stage, seed).failure for seed in SEEDS)
-    assert any(failure is not None for failure in found), f"{mutant.__name__} was not found in {len(SEEDS)} seeds"
+    reports = (run(stage, seed) for seed in SEEDS)
+    found = next((report for report in reports if report.failure is not None), None)
+    assert found is not None, f"{mutant.__name__} was not found in {len(SEEDS)} seeds"
+    assert found.violation, f"{mutant.__name__} does not work at all: {found.failure}"
