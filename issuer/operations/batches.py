@@ -16,8 +16,8 @@ from issuer.money import format_units, units_to_fen
 from issuer.operations import locks, payouts
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
-from issuer.operations.transitions import move, move_all
-from issuer.store import intents, sets
+from issuer.operations.transitions import move, move_each
+from issuer.store import intents
 from issuer.store.facts import Fact
 from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState, Scope
 from issuer.store.tables import batch, intent, mint_order, redemption, report
@@ -83,8 +83,8 @@ def form(unit: Unit, orders: Sequence[Row[Any]]) -> None:
     """Put these reserved orders into one batch, in this order."""
     batch_id = _insert(unit, orders)
     ids = [row.id for row in orders]
-    move_all(unit, mint_order, ids, OrderState.RESERVED, OrderState.BATCHED, batch_id=batch_id)
-    _give_places(unit, ids)
+    places = {"position": range(len(ids))}
+    move_each(unit, mint_order, ids, OrderState.RESERVED, OrderState.BATCHED, places, batch_id=batch_id)
 
 
 def fund(unit: Unit, policy: Policy) -> int:
@@ -345,11 +345,6 @@ def _insert(
     return batch_id
 
 
-def _give_places(unit: Unit, order_ids: Sequence[int]) -> None:
-    """Number orders in their batch, from 0."""
-    sets.change(unit, mint_order, order_ids, {"position": range(len(order_ids))})
-
-
 def _record(unit: Unit, reference: str, orders: Sequence[Row[Any]], formerly: str | None) -> None:
     value = sum(order.value for order in orders)
     after = {"orders": [order.commitment for order in orders], "value": format_units(value)}
@@ -378,7 +373,8 @@ def _fail(unit: Unit, row: Row[Any], *, address: str, error: str) -> None:
 
 def _keep_only(unit: Unit, row: Row[Any], rest: Sequence[Row[Any]]) -> None:
     """Let a batch be of these orders of it, under another reference."""
-    _give_places(unit, [order.id for order in rest])
+    ids, places = [order.id for order in rest], {"position": range(len(rest))}
+    move_each(unit, mint_order, ids, OrderState.BATCHED, OrderState.BATCHED, places)
     reference, value = _reference(rest), sum(order.value for order in rest)
     values = {"reference": reference, "count": len(rest), "value": value}
     unit.connection.execute(update(batch).where(batch.c.id == row.id).values(values))

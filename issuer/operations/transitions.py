@@ -1,6 +1,6 @@
 """Moving a row from one state to another: compare and set, so that no move is made twice."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,7 +23,23 @@ def move_all(unit: Unit, table: Table, row_ids: Collection[int], old: str, new: 
     """Set the state (and other columns) of all these rows. Raises BrokenInvariant if one is not in the old state."""
     (key,) = table.primary_key.columns
     statement = update(table).where(sets.among(unit.connection, key, row_ids), table.c.state == old)
-    moved = unit.connection.execute(statement.values(state=new, **values)).rowcount
+    _require_all(table, row_ids, old, new, unit.connection.execute(statement.values(state=new, **values)).rowcount)
+
+
+def move_each(
+    unit: Unit,
+    table: Table,
+    row_ids: Sequence[int],
+    old: str,
+    new: str,
+    columns: Mapping[str, Sequence[Any]],
+    **same: Any,
+) -> None:
+    """The same, with columns that have a value of its own in each row."""
+    _require_all(table, row_ids, old, new, sets.change(unit, table, row_ids, columns, old=old, state=new, **same))
+
+
+def _require_all(table: Table, row_ids: Collection[int], old: str, new: str, moved: int) -> None:
     if moved != len(row_ids):
         raise BrokenInvariant(f"{len(row_ids) - moved} rows of {table.name} are not {old}, so they cannot become {new}")
 

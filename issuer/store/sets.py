@@ -56,15 +56,19 @@ def insert(unit: Unit, table: Table, columns: Mapping[str, Sequence[Any]], **sam
         unit.connection.exec_driver_sql(_prepared(table, (*told, *same)), list(rows))
 
 
-def change(unit: Unit, table: Table, keys: Sequence[Any], columns: Mapping[str, Sequence[Any]]) -> None:
-    """Set columns of rows, by their keys, to a value of its own in each."""
+def change(
+    unit: Unit, table: Table, keys: Sequence[Any], columns: Mapping[str, Sequence[Any]], *, old: str, **same: Any
+) -> int:
+    """Set columns of rows that are in the old state, by their keys: some to a value of its own in each, others to the
+    same in all; how many rows there were.
+    """
     told = {name: _plain(table.c[name], list(values)) for name, values in columns.items()}
     if _is_postgresql(unit.connection):
-        unit.connection.execute(_changed_by_sets(table, tuple(told)), {"keys": list(keys), **told})
-    else:
-        statement, order = _changed(table, tuple(told))
-        given = {"at": keys, **told}
-        unit.connection.exec_driver_sql(statement, list(zip(*(given[name] for name in order), strict=True)))
+        given = {"keys": list(keys), "old": old, **told, **same}
+        return unit.connection.execute(_changed_by_sets(table, tuple(told), tuple(same)), given).rowcount
+    statement, order = _changed(table, (*told, *same))
+    rows = {"at": keys, **told, **{name: repeat(value) for name, value in {"old": old, **same}.items()}}
+    return unit.connection.exec_driver_sql(statement, list(zip(*(rows[name] for name in order), strict=False))).rowcount
 
 
 def add(unit: Unit, table: Table, changes: Mapping[Any, int], **values: Any) -> None:
@@ -131,20 +135,23 @@ def _prepared(table: Table, names: tuple[str, ...]) -> str:
 
 @cache
 def _changed(table: Table, names: tuple[str, ...]) -> tuple[str, list[str]]:
-    """What sets these columns of the row ``at``, and the order in which it takes all of them."""
+    """What sets these columns of the row ``at`` in the state ``old``, and the order in which it takes all of them."""
     (key,) = table.primary_key.columns
     values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in names}
-    compiled = update(table).where(key == bindparam("at")).values(**values).compile(dialect=sqlite.dialect())
+    changed = update(table).where(key == bindparam("at"), table.c.state == bindparam("old")).values(**values)
+    compiled = changed.compile(dialect=sqlite.dialect())
     return str(compiled), list(compiled.positiontup or ())
 
 
 @cache
-def _changed_by_sets(table: Table, names: tuple[str, ...]) -> Update:
-    """Takes keys and columns as arrays."""
+def _changed_by_sets(table: Table, names: tuple[str, ...], same: tuple[str, ...]) -> Update:
+    """Takes keys and columns as arrays, and what is the same in all rows as it is, by their names."""
     (key,) = table.primary_key.columns
     at = func.unnest(bindparam("keys", type_=ARRAY(key.type))).label("at")
     given = select(at, *(_values(table.c[name]).label(name) for name in names)).subquery()
-    return update(table).where(key == given.c.at).values(**{name: given.c[name] for name in names})
+    values: dict[str, ColumnElement[Any]] = {name: given.c[name] for name in names}
+    values |= {name: bindparam(name) for name in same}
+    return update(table).where(key == given.c.at, table.c.state == bindparam("old")).values(**values)
 
 
 @cache
