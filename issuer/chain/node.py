@@ -1,14 +1,10 @@
 """The node port: raw JSON-RPC to one Ethereum node, and its HTTP implementation."""
 
-import itertools
-import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from issuer.errors import IssuerError, Misconfigured, Unreachable
-
-_REFUSED = 300  # from this HTTP status on, there is no answer; nobody is followed to another address
 
 
 class NodeError(IssuerError):
@@ -38,27 +34,25 @@ class HttpNode:
 
     def __init__(self, url: str, *, timeout: int = 20) -> None:
         """``timeout`` in seconds, for connecting and for each answer. Raises Misconfigured for a URL of no node."""
-        # It takes a while to import; commands that never ask a node must not wait for it.
+        # web3 takes most of a second to import; commands that never ask a node must not wait for it.
         import requests
-        from requests.adapters import HTTPAdapter
+        from web3 import HTTPProvider
 
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Misconfigured("the RPC address is not an http or https URL", "Set RPC_URL to the node's address.")
         self._host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
-        self._timeout = timeout
-        self._numbers = itertools.count(1)
         self._session = requests.Session()
-        # All questions go the same way: the environment's proxy and certificates, the address and the headers are
-        # worked out once, and not for each, which would take longer than the local node does.
-        first = self._session.prepare_request(requests.Request("POST", url, json={}))
-        way = self._session.merge_environment_settings(url, {}, None, None, None)
-        door = self._session.get_adapter(url)
-        if not isinstance(door, HTTPAdapter):
-            raise AssertionError("requests opens http and https by its own adapter")
-        self._pool = door.get_connection_with_tls_context(first, way["verify"], way["proxies"], way["cert"])
-        self._target = door.request_url(first, way["proxies"])
-        self._headers = {name: str(value) for name, value in first.headers.items() if name != "Content-Length"}
+        # The environment's proxy and certificates are looked up once, and not for every question.
+        given = self._session.merge_environment_settings(url, {}, None, None, None)
+        self._session.proxies, self._session.verify = given["proxies"], given["verify"]
+        self._session.trust_env = False
+        # Nobody is followed to another address.
+        self._session.max_redirects = 0
+        # No retries in here: whoever asks decides what silence means.
+        self._provider = HTTPProvider(
+            url, {"timeout": timeout}, session=self._session, exception_retry_configuration=None
+        )
 
     def __repr__(self) -> str:
         return f"HttpNode({self._host})"
@@ -76,22 +70,10 @@ class HttpNode:
         self._session.close()
 
     def _ask(self, method: str, params: list[Any]) -> dict[str, Any]:
-        from urllib3.exceptions import HTTPError
-
-        asked: dict[str, Any] = {"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": params}
         try:
-            response = self._pool.urlopen(
-                "POST",
-                self._target,
-                json.dumps(asked),
-                self._headers,
-                retries=False,  # whoever asks decides what silence means
-                timeout=self._timeout,
-                assert_same_host=False,  # a proxy is asked for another one
-            )
-            answer: Any = json.loads(response.data) if response.status < _REFUSED else None
-        except (HTTPError, OSError, ValueError) as error:
-            # The errors' own texts print the whole address; a broken body is a ValueError.
+            answer: Any = self._provider.make_request(method, params)
+        except (OSError, ValueError) as error:
+            # requests' errors are OSErrors and print the whole address; a broken body is a ValueError.
             raise Unreachable(f"the node at {self._host} did not answer {method}: {type(error).__name__}") from None
         if not isinstance(answer, dict):
             raise Unreachable(f"the node at {self._host} answered {method} with something that is not JSON-RPC")
