@@ -21,13 +21,13 @@ demo: install  ## run the main job once, on a local chain with a mock bank
 	@$(BIN)/python -m scripts.demo
 
 test: check  ## every check and every test
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests
+	@$(BIN)/pytest -n 4 -m "not slow" tests
 
 simulate: install .venv/tests-installed  ## run the simulated world, SEEDS=first..last; a failing seed prints its trace
 	@$(BIN)/python -m tests.simulation $(SEEDS)
 
 faults: install .venv/tests-installed  ## the long fault tests
-	@$(BIN)/pytest -n 2 --dist worksteal tests/faults
+	@$(BIN)/pytest -n 2 tests/faults
 
 bench: install .venv/tests-installed  ## measure everything, and write docs/benchmarks.json and docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks

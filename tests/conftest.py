@@ -8,6 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from issuer.store.unit import Store
 from tests import postgres, shell
@@ -18,20 +20,24 @@ from tests.sandbox import Sandbox, Snapshot, opened, prepare
 from tests.world import World
 
 LONGEST = (
-    "tests/acceptance/test_operations_document.py",
+    "tests/faults/test_storm.py",
+    "tests/faults/test_crash_points.py",
+    "tests/simulation/test_simulation.py",
+    "tests/acceptance/test_walkthrough.py",
+    "tests/integration/test_restore.py",
     "tests/simulation/test_mutants.py",
     "tests/acceptance/test_powers_walk.py",
-    "tests/acceptance/test_walkthrough.py",
-    "tests/simulation/test_simulation.py",
-    "tests/faults/test_crash_points.py",
-    "tests/contracts/test_forge.py",
     "tests/acceptance/test_verify_walk.py",
-    "tests/faults/test_rough_world.py",
-    "tests/integration/test_restore.py",
-    "tests/contracts/test_compiler.py",
-    "tests/faults/test_storm.py",
+    "tests/integration/test_sender.py",
+    "tests/integration/test_deployment.py",
+    "tests/acceptance/test_operations_document.py",
+    "tests/integration/test_powers.py",
+    "tests/contracts/test_forge.py",
 )
-"""What takes longest, the longest first: each worker begins with its share, so that none begins with one at the end."""
+"""Where the longest tests are. They begin first, so that none is left alone at the end."""
+
+DIVIDED = frozenset(LONGEST[:3])
+"""Files whose tests may run in several processes; the tests of any other share what they start from."""
 
 # How long a test takes says nothing about what it tests.
 settings.register_profile("patient", deadline=None)
@@ -108,23 +114,26 @@ def sandbox(
         yield found
 
 
-@pytest.hookimpl(trylast=True)  # when those that are not asked for are gone
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deal the longest tests to the workers like cards: xdist gives each an equal part of the items, in this order."""
-    long = sorted((item for item in items if _file(item) in LONGEST), key=lambda item: LONGEST.index(_file(item)))
-    short = [item for item in items if _file(item) not in LONGEST]
-    workers, left = getattr(config, "workerinput", {}).get("workercount", 1), len(items)
-    items.clear()
-    for worker in range(workers):
-        hand, part = long[worker::workers], left // (workers - worker)
-        taken = max(0, part - len(hand))
-        items += [*hand, *short[:taken]]
-        del short[:taken]
-        left -= part
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(_file(item.nodeid), len(rank)))
 
 
-def _file(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
+class _ByFile(LoadScopeScheduling):
+    """Deals files to processes, the next to whichever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = _file(nodeid)
+        return nodeid if file in DIVIDED else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False
+    return _ByFile(config, log)
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests import warm
 from tests.anvil import ROOT
 
 PATIENCE = 900  # seconds, for a machine that does much else
@@ -31,22 +32,22 @@ def carry_out(script: str, path: Path, environment: Mapping[str, str]) -> str:
 @contextmanager
 def shell(script: str, path: Path, environment: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """A shell that finds our programs, knows no other variables, and ends with its programs when the block does."""
-    known = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(path), **environment}
-    with (path / "output").open("wb") as output:
+    with warm.programs() as programs, (path / "output").open("wb") as output:
+        places = environment.get("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
         running = subprocess.Popen(
             ["bash", "-c", f"set -eo pipefail\n{script}"],
             cwd=path,
-            env=known,
+            env={"HOME": str(path), **environment, "PATH": f"{programs}:{places}"},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        yield running
-    finally:
-        # The script ends its background programs when it ends; this is for a test that is cut short.
-        with suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGTERM)
+        try:
+            yield running
+        finally:
+            # The script ends its background programs when it ends; this is for a test that is cut short.
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGTERM)
 
 
 def said(ended: "subprocess.Popen[bytes]", path: Path) -> str:

@@ -28,6 +28,14 @@ _CHUNK = 40 * WIDTH
 """Records taken back in one transaction."""
 
 _SIZE = select(log_tree.c.size)
+_WAITING = (
+    select(audit_record.c.place, audit_record.c.id, audit_record.c.body)
+    .join(unapplied, unapplied.c.place == audit_record.c.place)
+    .where(unapplied.c.place > bindparam("after"))
+    .order_by(unapplied.c.place)
+    .limit(bindparam("limit"))
+)
+_APPLIED = delete(unapplied)
 _LATEST_NOTE = select(checkpoint_table.c.note).join(log_tree, log_tree.c.size == checkpoint_table.c.size)
 
 
@@ -75,20 +83,14 @@ def take_back(store: Store, folder: LogFolder) -> int:
 
 def waiting(connection: Connection, limit: int, *, after: int = -1) -> list[Lost]:
     """The first records beyond a place that wait to be applied again, in the order of the log."""
-    statement = (
-        select(audit_record.c.place, audit_record.c.id, audit_record.c.body)
-        .join(unapplied, unapplied.c.place == audit_record.c.place)
-        .where(unapplied.c.place > after)
-        .order_by(unapplied.c.place)
-        .limit(limit)
-    )
-    return [Lost(place=row.place, id=row.id, record=decode(row.body)) for row in connection.execute(statement)]
+    rows = connection.execute(_WAITING, {"after": after, "limit": limit})
+    return [Lost(place=row.place, id=row.id, record=decode(row.body)) for row in rows]
 
 
 def applied(unit: Unit, places: Sequence[int]) -> bool:
     """Note that these records' effects are in the database now; False if one of them was there already."""
-    statement = delete(unapplied).where(sets.among(unit.connection, unapplied.c.place, places))
-    return unit.connection.execute(statement).rowcount == len(places)
+    statement = sets.among(unit.connection, _APPLIED, unapplied.c.place)
+    return unit.connection.execute(statement, {"among": list(places)}).rowcount == len(places)
 
 
 def _tree(connection: Connection) -> CompactRange:

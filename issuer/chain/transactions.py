@@ -9,6 +9,7 @@ duty. The lease says only when another one takes over from a process that is sil
 standby's process does the sender's with a key of its own.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -42,6 +43,13 @@ LEASE = 10
 _NOW = cast(func.extract("epoch", func.clock_timestamp()), BigInteger)
 """PostgreSQL's own clock: those of its clients may differ."""
 
+_TERM = select(duty.c.term).where(duty.c.name == bindparam("duty"), duty.c.holder == bindparam("holder"))
+_TERM_LEASED = _TERM.where(duty.c.lease > _NOW + LEASE // 2)
+_SAME_TERM = (
+    update(duty)
+    .where(duty.c.name == bindparam("duty"), duty.c.term == bindparam("held"))
+    .values(term=bindparam("held"))
+)
 _KEYS = select(signer).order_by(signer.c.role)
 _FINAL = select(cursor.c.number)
 _LIVE = (
@@ -53,7 +61,8 @@ _LIVE = (
 )
 _ATTEMPTS = (
     select(attempt)
-    .where(attempt.c.transaction_id.in_(bindparam("ids", expanding=True)))
+    .join(transaction, transaction.c.id == attempt.c.transaction_id)
+    .where(transaction.c.state == TransactionState.SIGNED)
     # Each form has a higher fee than the one before.
     .order_by(attempt.c.max_fee, attempt.c.hash)
 )
@@ -130,10 +139,8 @@ def holders(connection: Connection) -> dict[str, str]:
 
 def term(connection: Connection, job: Job, holder: str) -> int | None:
     """The term in which a process does a key's duty, if it has half of its lease left at least."""
-    mine = select(duty.c.term).where(duty.c.name == job.duty, duty.c.holder == holder)
-    if connection.dialect.name == "postgresql":
-        mine = mine.where(duty.c.lease > _NOW + LEASE // 2)
-    return connection.execute(mine).scalar()
+    mine = _TERM_LEASED if connection.dialect.name == "postgresql" else _TERM
+    return connection.execute(mine, {"duty": job.duty, "holder": holder}).scalar()
 
 
 def hold(unit: Unit, job: Job, holder: str) -> int | None:
@@ -155,8 +162,7 @@ def seize(unit: Unit, job: Job, holder: str) -> int:
 
 def require(unit: Unit, job: Job, term: int) -> None:
     """Hold on to a key's duty until the unit ends. Raises Conflict, which must undo the unit, in an old term."""
-    same = update(duty).where(duty.c.name == job.duty, duty.c.term == term).values(term=term)
-    if unit.connection.execute(same).rowcount != 1:
+    if unit.connection.execute(_SAME_TERM, {"duty": job.duty, "held": term}).rowcount != 1:
         raise Conflict(f"another process does the {job.duty}'s work now")
 
 
@@ -223,7 +229,7 @@ def final_block(connection: Connection) -> int:
 def live(connection: Connection) -> list[Sent]:
     """Every transaction whose nonce is not final, by key and nonce."""
     rows = connection.execute(_LIVE).all()
-    forms = _attempts(connection, [row.id for row in rows])
+    forms = _attempts(connection) if rows else {}
     return [
         Sent(
             id=row.id,
@@ -253,9 +259,10 @@ def _take_over(
     return unit.connection.execute(taken).scalar()
 
 
-def _attempts(connection: Connection, ids: list[int]) -> dict[int, list[Attempt]]:
-    found: dict[int, list[Attempt]] = {row_id: [] for row_id in ids}
-    for row in connection.execute(_ATTEMPTS, {"ids": ids}) if ids else ():
+def _attempts(connection: Connection) -> dict[int, list[Attempt]]:
+    """Every signed form of live transactions."""
+    found = defaultdict[int, list[Attempt]](list)
+    for row in connection.execute(_ATTEMPTS):
         found[row.transaction_id].append(
             Attempt(
                 hash=row.hash,

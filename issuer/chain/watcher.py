@@ -15,7 +15,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from issuer.chain import events, parts, rpc
 from issuer.chain.deployment import Deployment
@@ -38,6 +38,7 @@ NEAR = 64
 """Blocks up to the final one that are read one by one; two epochs of Ethereum."""
 
 _CURSOR = select(cursor)
+_MOVE = update(cursor).where(cursor.c.number == bindparam("old_number"), cursor.c.hash == bindparam("old_hash"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,9 +240,5 @@ def _require(found: int, expected: int, what: str) -> None:
 
 def _move(unit: Unit, old: Place, new: Place, end: Block) -> bool:
     """Move the cursor; False if another process moved it first."""
-    statement = (
-        update(cursor)
-        .where(cursor.c.number == old.number, cursor.c.hash == old.hash)
-        .values(timestamp=end.timestamp, **vars(new))
-    )
-    return unit.connection.execute(statement).rowcount == 1
+    told = {"old_number": old.number, "old_hash": old.hash, "timestamp": end.timestamp, **vars(new)}
+    return unit.connection.execute(_MOVE, told).rowcount == 1

@@ -160,8 +160,8 @@ def _accounts(unit: Unit, book: str, names: Sequence[str]) -> dict[str, int]:
 
 
 def _known(connection: Connection, book: str, names: Sequence[str]) -> dict[str, int]:
-    statement = _ACCOUNTS.where(sets.among(connection, account.c.name, names))
-    return {name: id_ for name, id_ in connection.execute(statement, {"book": book})}
+    named = sets.among(connection, _ACCOUNTS, account.c.name)
+    return {name: id_ for name, id_ in connection.execute(named, {"book": book, "among": list(names)})}
 
 
 def _insert_entries(unit: Unit, book: str, ids: Sequence[int], entries: Sequence[Entry]) -> None:

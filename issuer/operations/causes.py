@@ -68,6 +68,8 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
 SILENT = frozenset(("entry", "status", "moved", "sent"))
 """Kinds of facts that may change something without a record of it, whenever they are taken."""
 
+_MINT_ORDERS = select(tables.mint_order)
+
 
 def kinds(head: Record) -> tuple[str, ...]:
     """The kinds of facts that bring such a record about; none if no fact does."""
@@ -291,8 +293,8 @@ def _order(unit: Unit, commitment: str) -> Row[Any]:
 def _orders(unit: Unit, commitments: Iterable[str]) -> list[Row[Any]]:
     """Mint orders as they are named, in that order. Raises NotFound."""
     wanted = list(commitments)
-    statement = select(tables.mint_order).where(sets.among(unit.connection, tables.mint_order.c.commitment, wanted))
-    found = {row.commitment: row for row in unit.connection.execute(statement)}
+    statement = sets.among(unit.connection, _MINT_ORDERS, tables.mint_order.c.commitment)
+    found = {row.commitment: row for row in unit.connection.execute(statement, {"among": wanted})}
     for commitment in wanted:
         if commitment not in found:
             raise NotFound(f"there is no mint_order {commitment}")

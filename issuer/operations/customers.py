@@ -14,6 +14,7 @@ from issuer.store.tables import customer
 from issuer.store.unit import Unit
 
 _GET = select(customer).where(customer.c.id == bindparam("customer"))
+_BY_ACCOUNT = select(customer).where(customer.c.bank_account == bindparam("account"))
 _ACCOUNT = re.compile(r"[0-9A-Z]{6,34}")
 
 
@@ -80,7 +81,7 @@ def every(connection: Connection) -> list[dict[str, Any]]:
 
 
 def by_account(connection: Connection, bank_account: str) -> dict[str, Any] | None:
-    row = connection.execute(select(customer).where(customer.c.bank_account == bank_account)).mappings().one_or_none()
+    row = connection.execute(_BY_ACCOUNT, {"account": bank_account}).mappings().one_or_none()
     return None if row is None else dict(row)
 
 

@@ -22,6 +22,8 @@ from issuer.store.states import DepositState, PayoutKind, Scope
 from issuer.store.tables import deposit
 from issuer.store.unit import Unit
 
+_INSERT = insert(deposit)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Credit:
@@ -140,18 +142,18 @@ def _mismatch(owner: dict[str, Any] | None, sender_name: str) -> str | None:
 
 
 def _insert(unit: Unit, credit: Credit, state: DepositState, customer_id: int | None, reason: str | None) -> None:
-    statement = insert(deposit).values(
-        fact_id=credit.fact_id,
-        reference=credit.reference,
-        amount_fen=credit.amount_fen,
-        sender_account=credit.sender_account,
-        sender_name=credit.sender_name,
-        customer_id=customer_id,
-        state=state,
-        reason=reason,
-        at=unit.now,
-    )
-    unit.connection.execute(statement)
+    values = {
+        "fact_id": credit.fact_id,
+        "reference": credit.reference,
+        "amount_fen": credit.amount_fen,
+        "sender_account": credit.sender_account,
+        "sender_name": credit.sender_name,
+        "customer_id": customer_id,
+        "state": state,
+        "reason": reason,
+        "at": unit.now,
+    }
+    unit.connection.execute(_INSERT, values)
 
 
 def _follow_standing_instruction(unit: Unit, policy: Policy, customer_id: int, units: int) -> None:

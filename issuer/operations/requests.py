@@ -20,6 +20,7 @@ from issuer.store.tables import request
 from issuer.store.unit import Store, Unit
 
 _KNOWN = select(request).where(request.c.key == bindparam("key"))
+_BIND = insert(request)
 LOST = ""
 """Stands for the hash of a body that was lost with a database."""
 
@@ -80,7 +81,7 @@ def _once(store: Store, asked: Request, act: Callable[[Unit], dict[str, Any]]) -
 def bind(unit: Unit, *, key: str, operation: str, body_hash: str, answer: dict[str, Any]) -> None:
     """Bind a key for ever, also in the log: a restored database must not carry its request out a second time."""
     values = {"key": key, "caller": unit.actor, "operation": operation, "body_hash": body_hash}
-    unit.connection.execute(insert(request).values(**values, answer=answer, at=unit.now))
+    unit.connection.execute(_BIND, {**values, "answer": answer, "at": unit.now})
     audit.append(unit, "request.accepted", f"request:{key}", after={"operation": operation})
 
 

@@ -22,8 +22,9 @@ def move(unit: Unit, table: Table, row_id: Any, old: str | Collection[str], new:
 def move_all(unit: Unit, table: Table, row_ids: Collection[int], old: str, new: str, **values: Any) -> None:
     """Set the state (and other columns) of all these rows. Raises BrokenInvariant if one is not in the old state."""
     (key,) = table.primary_key.columns
-    statement = update(table).where(sets.among(unit.connection, key, row_ids), table.c.state == old)
-    _require_all(table, row_ids, old, new, unit.connection.execute(statement.values(state=new, **values)).rowcount)
+    statement = sets.among(unit.connection, _move_from(table), key)
+    told = {"among": list(row_ids), "old": old, "state": new, **values}
+    _require_all(table, row_ids, old, new, unit.connection.execute(statement, told).rowcount)
 
 
 def move_each(
@@ -49,3 +50,9 @@ def _move(table: Table, sources: tuple[str, ...]) -> Update:
     """Takes the row's key as ``row``, and the columns to set by their names."""
     (key,) = table.primary_key.columns
     return update(table).where(key == bindparam("row"), table.c.state.in_(sources))
+
+
+@cache
+def _move_from(table: Table) -> Update:
+    """Takes the state of all rows to move as ``old``, and the columns to set by their names."""
+    return update(table).where(table.c.state == bindparam("old"))

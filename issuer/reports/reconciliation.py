@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from issuer.clock import utc
 from issuer.errors import Conflict
@@ -19,6 +19,10 @@ from issuer.money import fen_to_units
 from issuer.store import facts
 from issuer.store.states import Door, FactState
 from issuer.store.tables import cursor, fact, holding, redemption, statement
+
+_APPLIED = select(fact.c.key, fact.c.payload).where(
+    fact.c.door == Door.BANK, fact.c.kind == bindparam("kind"), fact.c.state == FactState.APPLIED
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +143,5 @@ def _not_stated(connection: Connection, bank_account: str) -> int:
 
 
 def _told(connection: Connection, kind: str, bank_account: str) -> Sequence[Any]:
-    applied = (fact.c.door == Door.BANK, fact.c.kind == kind, fact.c.state == FactState.APPLIED)
-    rows = connection.execute(select(fact.c.key, fact.c.payload).where(*applied)).all()
+    rows = connection.execute(_APPLIED, {"kind": kind}).all()
     return [row for row in rows if row.payload["account"] == bank_account]

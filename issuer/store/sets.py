@@ -4,16 +4,17 @@ PostgreSQL takes the columns of a set as arrays and unnests them; SQLite runs on
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     JSON,
     Column,
     ColumnElement,
     Connection,
+    Delete,
     Insert,
     Select,
     Table,
@@ -22,7 +23,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    literal,
     select,
     text,
     update,
@@ -33,6 +33,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 from issuer.store.unit import Unit
+
+_Statement = TypeVar("_Statement", Select[Any], Update, Delete)
 
 _NUMBERS = text("SELECT array_agg(nextval(pg_get_serial_sequence(:name, 'id'))) FROM generate_series(1, :count)")
 
@@ -88,13 +90,9 @@ def add(unit: Unit, table: Table, changes: Mapping[Any, int], **values: Any) -> 
         unit.connection.exec_driver_sql(statement, list(zip(*(given[name] for name in order), strict=False)))
 
 
-def among(connection: Connection, column: Column[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """The condition that a column's value is one of these."""
-    found = list(values)
-    if _is_postgresql(connection):
-        return column.in_(select(func.unnest(literal(found, ARRAY(column.type)))))
-    each = func.json_each(literal(json.dumps(found))).table_valued("value")
-    return column.in_(select(each.c.value))
+def among(connection: Connection, statement: _Statement, column: Column[Any]) -> _Statement:
+    """The statement for those rows whose column is in a list, which it takes as ``among``."""
+    return _among(statement, column, _is_postgresql(connection))  # type: ignore[no-any-return]
 
 
 def _is_postgresql(connection: Connection) -> bool:
@@ -103,6 +101,16 @@ def _is_postgresql(connection: Connection) -> bool:
 
 def _plain(column: Column[Any], values: Sequence[Any]) -> Sequence[Any]:
     return [json.dumps(value) for value in values] if isinstance(column.type, JSON) else values
+
+
+@cache
+def _among(statement: Any, column: Column[Any], postgresql: bool) -> Any:
+    each: ColumnElement[Any]
+    if postgresql:
+        each = func.unnest(bindparam("among", type_=ARRAY(column.type)))
+    else:
+        each = func.json_each(bindparam("among", type_=JSON)).table_valued("value").c.value
+    return statement.where(column.in_(select(each)))
 
 
 @cache

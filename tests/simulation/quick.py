@@ -1,4 +1,4 @@
-"""Statements by the shortest way: what was executed before goes to SQLite's driver as it was compiled then.
+"""Documents are read once, and statements go by the shortest way: as they were compiled before, to SQLite's driver.
 
 SQLAlchemy has bound the same values into the same text, and makes the same rows of what comes; its listeners are told
 as always. What is left out is what it does around each execution, which takes longer than SQLite does, and a run is
@@ -8,12 +8,15 @@ mostly that. What is refused goes the long way, so that it is refused as always.
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, CursorResult, Engine, Insert, Select, Update
+from sqlalchemy import Connection, CursorResult, Delete, Engine, Insert, Select, Update
 from sqlalchemy.engine.result import IteratorResult, ResultMetaData
 from sqlalchemy.sql import CompoundSelect
+
+from issuer.messages import camt, pain
 
 Place = tuple[str | None, Any, Callable[[Any], Any] | None]
 """The caller's name of a value and what the driver makes of it; or no name, and the value."""
@@ -37,6 +40,7 @@ class Written:
     rowcount: int
 
 
+_KINDS = (Select, CompoundSelect, Insert, Update, Delete)
 _PLANS: WeakKeyDictionary[Any, Plan | None] = WeakKeyDictionary()
 """By the statement itself; None for those that were seen once, or whose text depends on what is given."""
 
@@ -44,6 +48,12 @@ _PLANS: WeakKeyDictionary[Any, Plan | None] = WeakKeyDictionary()
 def hasten(engine: Engine) -> None:
     """Have an engine of SQLite execute by the shortest way."""
     engine._connection_cls = _Connection
+
+
+def remember_documents() -> None:
+    """Have everybody who reads the same bytes be given the same document."""
+    for module, name in ((camt, "read_notice"), (camt, "read_statement"), (pain, "read_order"), (pain, "read_status")):
+        setattr(module, name, lru_cache(maxsize=1000)(getattr(module, name)))
 
 
 class _Connection(Connection):
@@ -94,7 +104,9 @@ class _Connection(Connection):
 
     def _execute_slowly(self, statement: Any, parameters: Any, **options: Any) -> Any:
         result = super().execute(statement, parameters, **options)
-        if isinstance(statement, Select | CompoundSelect | Insert | Update) and not isinstance(parameters, list):
+        if isinstance(statement, Select | CompoundSelect | Insert | Update | Delete) and not isinstance(
+            parameters, list
+        ):
             seen = statement in _PLANS
             _PLANS[statement] = _plan(result, parameters or {}) if seen else None
         return result
@@ -104,7 +116,8 @@ def _plan(result: CursorResult[Any], given: Mapping[str, Any]) -> Plan | None:
     """How a statement was executed just now."""
     context: Any = result.context
     compiled = context.compiled
-    writes, rows = compiled.isinsert or compiled.isupdate, compiled._cached_metadata
+    writes = compiled.isinsert or compiled.isupdate or compiled.isdelete
+    rows = compiled._cached_metadata
     if {bind.key for bind in compiled.post_compile_params} & given.keys() or (rows is None and result.returns_rows):
         return None
     if writes and (compiled.insert_prefetch or compiled.update_prefetch or compiled.implicit_returning):

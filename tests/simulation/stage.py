@@ -118,6 +118,7 @@ class Stage:
         url = f"sqlite:///{self.database}"
         self.store = Store(url, self.clock, random_bytes=lambda size: self.random.randbytes(size))
         quick.hasten(self.store._engine)
+        quick.remember_documents()
         self.numbers = Numbers()
         event.listen(self.store._engine, "before_cursor_execute", self.numbers.give, retval=True)
         self.deployment = self._deploy()
