@@ -56,11 +56,10 @@ abstract contract Authorizations is IAuthorizations, Signatures {
     /// @inheritdoc IAuthorizations
     function permit(address owner, address spender, uint256 value, uint256 deadline, bytes memory signature) public {
         if (block.timestamp > deadline) revert PermitExpired(deadline);
-        uint256 nonce;
+        bytes32 message;
         unchecked {
-            nonce = nonces[owner]++;
+            message = keccak256(abi.encode(PERMIT_TYPEHASH, owner, spender, value, nonces[owner]++, deadline));
         }
-        bytes32 message = keccak256(abi.encode(PERMIT_TYPEHASH, owner, spender, value, nonce, deadline));
         _requireSigned(owner, message, signature);
         _approve(owner, spender, value);
     }

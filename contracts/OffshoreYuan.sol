@@ -123,8 +123,25 @@ contract OffshoreYuan is IOffshoreYuan, IERC20Errors, SlowActs, Authorizations {
 
     /// @inheritdoc IERC20
     function approve(address spender, uint256 value) external returns (bool) {
-        _approve(msg.sender, spender, value);
-        return true;
+        bytes32 topic = IERC20.Approval.selector;
+        bytes4 refusal = ERC20InvalidSpender.selector;
+        // {_approve} for the caller, for 180 gas less.
+        assembly ("memory-safe") {
+            if iszero(spender) {
+                mstore(0x00, refusal)
+                mstore(0x04, spender)
+                revert(0x00, 0x24)
+            }
+            mstore(0x00, caller())
+            mstore(0x20, _allowances.slot)
+            mstore(0x20, keccak256(0x00, 0x40))
+            mstore(0x00, spender)
+            sstore(keccak256(0x00, 0x40), value)
+            mstore(0x00, value)
+            log3(0x00, 0x20, topic, caller(), spender)
+            mstore(0x00, true)
+            return(0x00, 0x20)
+        }
     }
 
     /// @inheritdoc IOffshoreYuan

@@ -382,7 +382,7 @@ A bare Solady ERC-20, written in assembly, with no role, no status and no gate:
   spender is worth nothing. A token that does not look at its spender (Agora's) is cheaper by that.
 - **the whole balance**: a token whose balance has a word of its own gets 4,800 back when the word becomes zero; here
   the status stays in it.
-- **approve**: nothing is read but the allowance itself; what remains is the way to the function.
+- **approve**: nothing is read but the allowance itself, and it is written in assembly, as the floor's is.
 - **permit**: the recovery of the signer and the nonce are the floor's too; what remains is the way to the function and
   the code that is shared by all signatures, in Solidity.
 - **mint**: the call from the minter to the token (2,600), two buckets (4,200 to read, 5,800 to write), the rules, the
