@@ -1,5 +1,6 @@
 """The command line `mockbank`: the other end of the bank folder. What a command needs is imported when it runs."""
 
+import fcntl
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from dotenv import load_dotenv
 
-from issuer.errors import InvalidInput, IssuerError, Misconfigured
+from issuer.errors import Conflict, InvalidInput, IssuerError, Misconfigured
 from issuer.money import format_fen, format_units, parse_fen
 from issuer.pace import Pace
 
@@ -111,8 +112,7 @@ def init(
 def run(home: Path) -> None:
     """Serve the folder until Ctrl-C: book orders, write notices and statements, sign reports."""
     with _bank(home, key=True) as bank:
-        click.echo(f"The bank serves {bank.home.folder.path}. End it with Ctrl-C.")
-        _repeat(bank.step)
+        _serve(home, bank.step, f"The bank serves {bank.home.folder.path}. End it with Ctrl-C.")
 
 
 @cli.command()
@@ -261,8 +261,7 @@ def auditor_init(home: Path, folder: Path, collection: str, reserve: str, as_jso
 def auditor_run(home: Path) -> None:
     """Read notices and statements, and answer requests for reports, until Ctrl-C."""
     with _auditor(home) as found:
-        click.echo(f"The auditor reads {found.home.folder.path}. End it with Ctrl-C.")
-        _repeat(found.step)
+        _serve(home, found.step, f"The auditor reads {found.home.folder.path}. End it with Ctrl-C.")
 
 
 @auditor.command("step")
@@ -362,6 +361,17 @@ def _read_passphrase(variable: str, file: Path) -> str:
 
 def _fen(text: str) -> int:
     return 0 if text in ("0", "0.00") else parse_fen(text)
+
+
+def _serve(home: Path, step: Step, greeting: str) -> None:
+    """Do a home's work until the process is told to end. Raises Conflict if another process does it already."""
+    with (home / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"another process serves {home} already", "End that one first, or use it.") from None
+        click.echo(greeting)
+        _repeat(step)
 
 
 def _repeat(step: Step) -> None:

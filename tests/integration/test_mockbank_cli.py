@@ -150,6 +150,8 @@ def test_the_bank_runs_until_it_is_told_to_end(capsys: pytest.CaptureFixture[str
         patience = time.monotonic() + 20
         while folder.status_name("A") not in shared.names(folder.BANK_TO_ISSUER) and time.monotonic() < patience:
             time.sleep(0.05)
+        assert cli.run_command(["run"]) == 1
+        assert "error[conflict]: another process serves .mockbank already" in capsys.readouterr().err
         running.send_signal(signal.SIGTERM)
         shown = running.communicate(timeout=20)[0]
     assert running.returncode == 0, shown
