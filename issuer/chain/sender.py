@@ -310,8 +310,7 @@ class Sender:
         needed = ground.promised + draft.gas * ground.fees.max_fee
         if ground.balance >= needed:
             return True
-        payload = {"role": ground.key.role, "address": ground.key.address, "balance": ground.balance, "needed": needed}
-        self._alarm("low-gas", f"{ground.key.address}:{ground.key.next_nonce}", payload)
+        self._poor(ground.key.role, ground.key.address, ground.key.next_nonce, ground.balance, needed)
         return False
 
     def _take(self, ground: Ground, draft: Draft) -> Ground:
@@ -370,10 +369,9 @@ class Sender:
         return abs(self._clock.now() - sent.newest.at)
 
     def _bump(self, sent: Sent, term: int) -> int:
-        """Sign the same call at the same nonce for more; past the cap, keep the offer and raise an alarm."""
+        """Sign the same call at the same nonce for more, or let the offer stand if more is not to be offered."""
         offered = self._offered(sent).bumped(self._suggest())
-        if offered.max_fee > self._limits.max_fee:
-            self._stuck(sent, "its fee is at the cap")
+        if not self._may_offer(sent, offered):
             rpc.broadcast(self._node, sent.newest.raw)
             return 0
         form = decode(sent.newest.raw)
@@ -385,8 +383,26 @@ class Sender:
         rpc.broadcast(self._node, signed.raw)
         return 1
 
+    def _may_offer(self, sent: Sent, offered: Fees) -> bool:
+        """Whether the key has the money and the cap is not passed; if not, that is a fact.
+
+        A higher fee would not help what waits for the money of its key: it would take more of it.
+        """
+        balance, needed = rpc.balance(self._node, sent.signer), sent.gas * offered.max_fee
+        if balance < needed:
+            self._poor(sent.role, sent.signer, sent.nonce, balance, needed)
+        elif offered.max_fee > self._limits.max_fee:
+            self._stuck(sent, "its fee is at the cap")
+        else:
+            return True
+        return False
+
     def _offered(self, sent: Sent) -> Fees:
         return Fees(max_fee=sent.newest.max_fee, priority_fee=sent.newest.priority_fee)
+
+    def _poor(self, role: Job, address: str, nonce: int, balance: int, needed: int) -> None:
+        payload = {"role": role, "address": address, "balance": balance, "needed": needed}
+        self._alarm("low-gas", f"{address}:{nonce}", payload)
 
     def _stuck(self, sent: Sent, why: str) -> None:
         payload = {"intent_id": sent.intent_id, "kind": sent.kind, "subject": sent.subject, "why": why}

@@ -441,6 +441,23 @@ def test_past_the_cap_it_is_told_and_kept(sandbox: Sandbox, alice: str, clock: A
     assert sandbox.state(minting) == IntentState.BOUND
 
 
+def test_a_key_that_cannot_pay_what_it_offers_does_not_offer_more(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    """It waits for money, and says so; a fee that rose meanwhile would have made it need more."""
+    minting = waiting_mint(sandbox, alice)
+    sender = address(sandbox, Job.SENDER)
+    sandbox.chain.fund(sender, 10**13)
+    for _ in range(3):
+        clock.advance(60)
+        assert sandbox.sender.send() == 0
+    (low,) = sandbox.told("low-gas")
+    assert (low["role"], low["address"], low["balance"]) == ("sender", sender, 10**13)
+    assert sandbox.told("stuck") == []
+    assert len(forms(sandbox, minting)) == 1
+    sandbox.chain.fund(sender)
+    assert sandbox.sender.send() == 1
+    assert of(sandbox.settle(), "minted")
+
+
 def test_an_operator_cancels_what_is_stuck(sandbox: Sandbox, alice: str) -> None:
     minting = waiting_mint(sandbox, alice)
     (row,) = [row for row in sandbox.rows(tables.transaction) if row.intent_id == minting]
