@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 import {IERC165} from "@openzeppelin/contracts/interfaces/IERC165.sol";
 import {IERC5267} from "@openzeppelin/contracts/interfaces/IERC5267.sol";
+import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IERC3009, IERC3009Cancel} from "@openzeppelin/contracts/interfaces/draft-IERC3009.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
@@ -121,6 +122,13 @@ contract AuthorizationsTest is Signing {
         token.permit(alice, bob, 7, FOREVER, good);
         vm.expectRevert(abi.encodeWithSelector(ISignatures.SignatureRefused.selector, address(0)));
         token.permit(address(0), bob, 7, FOREVER, new bytes(65));
+        vm.assertEq(token.nonces(holder), 0);
+    }
+
+    function test_a_permit_refuses_the_zero_address_as_approve_does() public {
+        bytes memory good = signed(KEY, permitOf(address(0), 7, 0, FOREVER));
+        vm.expectRevert(abi.encodeWithSelector(IERC20Errors.ERC20InvalidSpender.selector, address(0)));
+        token.permit(holder, address(0), 7, FOREVER, good);
         vm.assertEq(token.nonces(holder), 0);
     }
 
