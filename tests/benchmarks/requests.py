@@ -84,7 +84,9 @@ class _Seen:
             .where(intent.c.kind == "mint")
         )
         final = select(batch.c.id).where(batch.c.state == BatchState.FINAL)
-        while not ended.wait(_LOOK):
+        over = False
+        while not over:
+            over = ended.wait(_LOOK)  # what came just before the end is seen by a last look
             with self._found.issuer.store.read() as connection:
                 told = [(self.broadcast, connection.scalars(sent).all()), (self.final, connection.scalars(final).all())]
             now = time.perf_counter()
