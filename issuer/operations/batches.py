@@ -8,7 +8,7 @@ out; its money leaves the reserve once a report without it is final.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, union_all, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, union_all, update
 
 from issuer import audit
 from issuer.ledger import chart, journal
@@ -46,9 +46,14 @@ _RESERVED = (
 _ORDERS = select(mint_order).where(mint_order.c.batch_id == bindparam("batch")).order_by(mint_order.c.position)
 _BURNED = select(func.max(redemption.c.id))
 _RELEASED = select(func.coalesce(func.sum(batch.c.value), 0)).where(batch.c.state == BatchState.ATTESTED)
+# Every report leaves out all orders that have failed by then, so any that stands serves those of a refused one too.
+_STANDING_REPORT = select(func.coalesce(func.max(report.c.number), 0)).where(report.c.state != ReportState.REFUSED)
 _WANTS_REPORT = union_all(
     select(batch.c.id).where(batch.c.state == BatchState.FUNDED),
-    select(mint_order.c.id).where(mint_order.c.state == OrderState.FAILED, mint_order.c.withheld_by.is_(None)),
+    select(mint_order.c.id).where(
+        mint_order.c.state == OrderState.FAILED,
+        or_(mint_order.c.withheld_by.is_(None), mint_order.c.withheld_by > _STANDING_REPORT.scalar_subquery()),
+    ),
 ).limit(1)
 _CARRIER = select(intent.c.id).where(
     intent.c.kind == "mint",
@@ -171,7 +176,6 @@ def unfund(unit: Unit, policy: Policy) -> int:
     """
     if locks.locked(unit.connection, Scope.PAYOUTS) or _report_asked(unit.connection):
         return 0
-    # Every report leaves out all orders that have failed by then, so one after a refused one serves as well.
     final = select(func.max(report.c.number)).where(report.c.state == ReportState.FINAL).scalar_subquery()
     statement = select(mint_order).where(mint_order.c.state == OrderState.FAILED, mint_order.c.withheld_by <= final)
     rows = unit.connection.execute(statement.order_by(mint_order.c.id)).all()

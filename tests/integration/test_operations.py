@@ -407,6 +407,32 @@ def test_a_third_signer_comes_late_and_may_only_agree(store: Store, reserve_unit
     assert codes(desk) == (set() if reserve_units == 10 else {"bad-report"})
 
 
+def test_a_failed_order_wants_another_report_when_the_one_without_it_is_refused(desk: Desk, alice: int) -> None:
+    """Its money is the customer's, and must not wait in the reserve until a report is due anyway."""
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    subject = f"batch:{desk.intents('mint')[0]['reference']}"
+    desk.void_intents("mint")
+    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error="AccountFrozen", arguments=[ALICE])
+
+    def wanted() -> bool:
+        with desk.store.read() as connection:
+            return batches.report_wanted(connection)
+
+    assert wanted()
+    desk.pass_time()
+    number = int(desk.act(reserve.request)["number"])
+    assert not wanted()
+    desk.tell_refusal(number, "more-withheld-than-reserve")
+    assert wanted()
+    number = desk.attest(reserve_units=0, credited=0)
+    assert not wanted()
+    with desk.store.read() as connection:
+        assert reserve.get(connection, number)["withheld"] == UNITS
+
+
 def test_an_early_report_is_asked_again_another_refusal_locks(desk: Desk) -> None:
     first = int(desk.act(reserve.request)["number"])
     desk.tell(Door.BANK, "refusal", number=first, by="bank", code="too-early", reason="no time has passed")
