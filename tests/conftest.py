@@ -36,7 +36,11 @@ LONGEST = (
 )
 """Where the longest tests are. They begin first, so that none is left alone at the end."""
 
-DIVIDED = frozenset(LONGEST[:3])
+DIVIDED = {
+    "tests/faults/test_storm.py",
+    "tests/faults/test_crash_points.py",
+    "tests/simulation/test_simulation.py",
+}
 """Files whose tests may run in several processes; the tests of any other share what they start from."""
 
 # How long a test takes says nothing about what it tests.
@@ -127,12 +131,13 @@ def sandbox(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
     rank = {file: place for place, file in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(_file(item.nodeid), len(rank)))
 
 
 class _ByFile(LoadScopeScheduling):
-    """Deals files to processes, the next to whichever is free."""
+    """Deals files to processes, the next to whichever is free: the tests of a file may go on where others ended."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = _file(nodeid)

@@ -370,11 +370,10 @@ class Sender:
 
     def _bump(self, sent: Sent, term: int) -> int:
         """Sign the same call at the same nonce for more, or let the offer stand if more is not to be offered."""
-        offered = self._offered(sent).bumped(self._suggest())
-        if not self._may_offer(sent, offered):
+        form, offered = decode(sent.newest.raw), self._offered(sent).bumped(self._suggest())
+        if not self._may_offer(sent, form.gas, offered):
             rpc.broadcast(self._node, sent.newest.raw)
             return 0
-        form = decode(sent.newest.raw)
         fields = _fields(form.chain_id, form.nonce, form.target, form.data, form.gas, offered)
         signed = self._signers.signer(sent.role).sign_transaction(fields)
         with self._store.unit("store raised bytes") as unit:
@@ -383,12 +382,12 @@ class Sender:
         rpc.broadcast(self._node, signed.raw)
         return 1
 
-    def _may_offer(self, sent: Sent, offered: Fees) -> bool:
+    def _may_offer(self, sent: Sent, gas: int, offered: Fees) -> bool:
         """Whether the key has the money and the cap is not passed; if not, that is a fact.
 
         A higher fee would not help what waits for the money of its key: it would take more of it.
         """
-        balance, needed = rpc.balance(self._node, sent.signer), sent.gas * offered.max_fee
+        balance, needed = rpc.balance(self._node, sent.signer), gas * offered.max_fee
         if balance < needed:
             self._poor(sent.role, sent.signer, sent.nonce, balance, needed)
         elif offered.max_fee > self._limits.max_fee:

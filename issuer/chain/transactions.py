@@ -247,6 +247,7 @@ def live(connection: Connection) -> list[Sent]:
             attempts=tuple(forms[row.id]),
         )
         for row in rows
+        if row.id in forms  # or it has ended between the two questions
     ]
 
 

@@ -158,7 +158,8 @@ def _engine(url: str) -> Engine:
 
 def _note_write(connection: Connection, _cursor: Any, text_: str, _values: Any, context: Any, _many: bool) -> None:
     # What is written for many rows is given to the driver as text.
-    if text_.startswith(("INSERT", "UPDATE", "DELETE")) or (context is not None and context.isupdate):
+    as_text = text_.startswith(("INSERT", "UPDATE", "DELETE"))
+    if as_text or (context is not None and (context.isupdate or context.isdelete)):
         connection.info[_WROTE] = True
 
 

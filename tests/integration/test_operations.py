@@ -232,15 +232,20 @@ def test_a_frozen_recipient_fails_only_that_order_and_its_money_goes_back(desk: 
     assert desk.order(2)["state"] == "refunded"
 
 
-@pytest.mark.parametrize("error", ["WrongNumber", "ReportTooOld", "Unbacked", "NotCredited", "OverLimit", "ActStopped"])
-def test_any_other_refusal_of_the_contract_waits(desk: Desk, alice: int, clock: ManualClock, error: str) -> None:
+def refused_mint(desk: Desk, alice: int, error: str, arguments: list[str]) -> None:
+    """Alice's order is funded and attested, and the contract would not mint it."""
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
     desk.to_funded()
     desk.attest(reserve_units=UNITS, credited=UNITS)
     subject = f"batch:{desk.intents('mint')[0]['reference']}"
     desk.void_intents("mint")
-    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error=error, arguments=[])
+    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error=error, arguments=arguments)
+
+
+@pytest.mark.parametrize("error", ["WrongNumber", "ReportTooOld", "Unbacked", "NotCredited", "OverLimit", "ActStopped"])
+def test_any_other_refusal_of_the_contract_waits(desk: Desk, alice: int, clock: ManualClock, error: str) -> None:
+    refused_mint(desk, alice, error, [])
     assert desk.act(batches.send) == 0
     clock.advance(10)
     assert desk.act(batches.send) == 1
@@ -409,13 +414,7 @@ def test_a_third_signer_comes_late_and_may_only_agree(store: Store, reserve_unit
 
 def test_a_failed_order_wants_another_report_when_the_one_without_it_is_refused(desk: Desk, alice: int) -> None:
     """Its money is the customer's, and must not wait in the reserve until a report is due anyway."""
-    desk.wire(ALICE_BANK, "Alice Limited", FEN)
-    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
-    desk.to_funded()
-    desk.attest(reserve_units=UNITS, credited=UNITS)
-    subject = f"batch:{desk.intents('mint')[0]['reference']}"
-    desk.void_intents("mint")
-    desk.chain("refused", intent_id=1, kind="mint", subject=subject, error="AccountFrozen", arguments=[ALICE])
+    refused_mint(desk, alice, "AccountFrozen", [ALICE])
 
     def wanted() -> bool:
         with desk.store.read() as connection:

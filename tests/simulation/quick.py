@@ -8,7 +8,7 @@ mostly that. What is refused goes the long way, so that it is refused as always.
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -50,8 +50,9 @@ def hasten(engine: Engine) -> None:
     engine._connection_cls = _Connection
 
 
+@cache
 def remember_documents() -> None:
-    """Have everybody who reads the same bytes be given the same document."""
+    """Have everybody who reads the same bytes be given the same document, from the first call on."""
     for module, name in ((camt, "read_notice"), (camt, "read_statement"), (pain, "read_order"), (pain, "read_status")):
         setattr(module, name, lru_cache(maxsize=1000)(getattr(module, name)))
 
@@ -104,9 +105,7 @@ class _Connection(Connection):
 
     def _execute_slowly(self, statement: Any, parameters: Any, **options: Any) -> Any:
         result = super().execute(statement, parameters, **options)
-        if isinstance(statement, Select | CompoundSelect | Insert | Update | Delete) and not isinstance(
-            parameters, list
-        ):
+        if isinstance(statement, _KINDS) and not isinstance(parameters, list):
             seen = statement in _PLANS
             _PLANS[statement] = _plan(result, parameters or {}) if seen else None
         return result
