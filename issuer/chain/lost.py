@@ -53,7 +53,7 @@ class LostTransactions:
         """Note the last block whose transactions the database knows: before it reads on."""
         with self._store.read() as connection:
             found = recovery.find(connection)
-            final = transactions.final_block(connection) or self._deployment.block
+            final = transactions.final(connection).number or self._deployment.block
         if found is not None and found.scanned is None:
             with self._store.unit("begin to look for lost transactions") as unit:
                 recovery.note(unit, scanned=final)
@@ -61,7 +61,7 @@ class LostTransactions:
     def collect(self) -> int:
         """Look through the next final blocks; how many transactions were told. Raises Unreachable."""
         with self._store.read() as connection:
-            found, final = recovery.find(connection), transactions.final_block(connection)
+            found, final = recovery.find(connection), transactions.final(connection).number
         if found is None or found.scanned is None or found.scanned >= final:
             return 0
         last = min(final, found.scanned + BLOCKS)
@@ -100,7 +100,7 @@ class LostTransactions:
 
     def _unsure(self) -> str | None:
         with self._store.read() as connection:
-            found, final = recovery.find(connection), transactions.final_block(connection)
+            found, final = recovery.find(connection), transactions.final(connection).number
         if found is None or found.scanned is None or found.scanned < final:
             return "the blocks since the backup to be searched for transactions that the database does not know"
         for address, job in sorted(self._jobs.items()):

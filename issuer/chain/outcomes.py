@@ -11,7 +11,7 @@ from sqlalchemy import update
 from issuer.chain import rpc, transactions
 from issuer.chain.node import Node
 from issuer.chain.rpc import Receipt
-from issuer.chain.transactions import Attempt, Key, Sent
+from issuer.chain.transactions import Attempt, Final, Key, Sent
 from issuer.errors import Refused, Unreachable
 from issuer.store import facts
 from issuer.store.facts import News
@@ -48,26 +48,27 @@ class Outcomes:
         """Tell the outcomes that became final; how many.
 
         A block is final here once the watcher has taken it, so the events of a transaction are facts before its
-        outcome is. Raises Unreachable if the node does not answer.
+        outcome is. While the node's chain is another than the one taken, nothing is told. Raises Unreachable if the
+        node does not answer.
         """
         with self._store.read() as connection:
             live = transactions.live(connection)
-            final = transactions.final_block(connection)
+            final = transactions.final(connection)
         return sum(self._look(sent, final) for sent in live)
 
-    def _look(self, sent: Sent, final: int) -> int:
+    def _look(self, sent: Sent, final: Final) -> int:
         found = self._find(sent)
         if found is not None:
             form, receipt = found
-            if receipt.block_number <= final and self._in_chain(receipt):
-                return self._end(sent, _own(form, receipt))
+            if receipt.block_number <= final.number and self._in_chain(receipt.block_number, receipt.block_hash):
+                return self._end(sent, _own(form, receipt), final)
             self._show(sent, receipt.block_number, form.hash)
             return 0
         self._show(sent, None, None)
         if rpc.nonce(self._node, sent.signer) <= sent.nonce:
             return 0
-        end = self._foreign(sent, final)
-        return 0 if end is None else self._end(sent, end)
+        end = self._foreign(sent, final.number)
+        return 0 if end is None else self._end(sent, end, final)
 
     def _find(self, sent: Sent) -> tuple[Attempt, Receipt] | None:
         for form in reversed(sent.attempts):
@@ -76,9 +77,9 @@ class Outcomes:
                 return form, receipt
         return None
 
-    def _in_chain(self, receipt: Receipt) -> bool:
-        block = rpc.block(self._node, receipt.block_number)
-        return block is not None and block.hash == receipt.block_hash
+    def _in_chain(self, number: int, hash_: str) -> bool:
+        block = rpc.block(self._node, number)
+        return block is not None and block.hash == hash_
 
     def _foreign(self, sent: Sent, final: int) -> End | None:
         """Other bytes in a final block that took the nonce; None while no final block shows that.
@@ -105,7 +106,9 @@ class Outcomes:
             raise Unreachable(f"the node does not have block {number}, which was final")
         return [(hash_, nonce) for sender, nonce, hash_ in found[1] if sender == address]
 
-    def _end(self, sent: Sent, end: End) -> int:
+    def _end(self, sent: Sent, end: End, final: Final) -> int:
+        if not self._in_chain(final.number, final.hash):
+            return 0  # what the node tells is of another chain than the facts
         payload = {
             "intent_id": sent.intent_id,
             "kind": sent.kind,
@@ -161,7 +164,7 @@ def final_nonce(store: Store, node: Node, address: str) -> int:
     used, and nothing after it would ever be mined.
     """
     with store.read() as connection:
-        final = transactions.final_block(connection)
+        final = transactions.final(connection).number
     nonce = rpc.nonce(node, address, final)
     if rpc.nonce(node, address) != nonce:
         raise Refused(f"a transaction of {address} is not final yet", "Wait until it is, then resume the key.")

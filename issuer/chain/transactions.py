@@ -51,7 +51,7 @@ _SAME_TERM = (
     .values(term=bindparam("held"))
 )
 _KEYS = select(signer).order_by(signer.c.role)
-_FINAL = select(cursor.c.number)
+_FINAL = select(cursor.c.number, cursor.c.hash)
 _LIVE = (
     select(transaction, intent.c.kind, intent.c.subject, signer.c.role)
     .join(intent, intent.c.id == transaction.c.intent_id)
@@ -76,6 +76,14 @@ class Key:
     role: Job
     next_nonce: int
     halted: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Final:
+    """The last block whose events are facts."""
+
+    number: int
+    hash: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +208,7 @@ def store(unit: Unit, found: Intent, signed: Transaction, raw: str, job: Job, te
         "data": signed.data,
         "gas": signed.gas,
         "state": TransactionState.SIGNED,
-        "after_block": final_block(unit.connection),
+        "after_block": final(unit.connection).number,
         "at": unit.now,
     }
     row_id = unit.connection.execute(insert(transaction).values(**values).returning(transaction.c.id)).scalar_one()
@@ -221,9 +229,10 @@ def add(unit: Unit, transaction_id: int, signed: Transaction, raw: str, *, cance
     unit.connection.execute(insert(attempt).values(**values))
 
 
-def final_block(connection: Connection) -> int:
-    """The last block whose events are facts."""
-    return connection.execute(_FINAL).scalar() or 0
+def final(connection: Connection) -> Final:
+    """The last block whose events are facts; number zero before the first."""
+    row = connection.execute(_FINAL).one_or_none()
+    return Final(number=0, hash="") if row is None else Final(number=row.number, hash=row.hash)
 
 
 def live(connection: Connection) -> list[Sent]:

@@ -346,6 +346,27 @@ def test_an_outcome_waits_until_the_watcher_has_taken_its_block(sandbox: Sandbox
     assert sandbox.outcomes.collect() == 0
 
 
+@pytest.mark.parametrize("receipts", [True, False])
+def test_no_outcome_is_told_from_another_chain_than_the_facts(sandbox: Sandbox, alice: str, receipts: bool) -> None:
+    """Broken finality moves a mint to before the block after which it was signed: it is neither done nor foreign."""
+    sandbox.verify(alice)
+    sandbox.attest(CNH)
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    minting = mint(sandbox, (alice, CNH))
+    sandbox.sender.send()
+    (form,) = forms(sandbox, minting)
+    sandbox.chain.drop_pool()
+    sandbox.chain.mine(5)
+    sandbox.watcher.collect()
+    sandbox.chain.ask("anvil_reorg", 8, [[form.raw, 0]])
+    assert supply(sandbox) == CNH
+    if not receipts:
+        sandbox.proxy.intercepts["eth_getTransactionReceipt"] = proxy.result(None)
+    assert sandbox.outcomes.collect() == 0
+    assert sandbox.state(minting) == IntentState.BOUND
+
+
 def test_a_transaction_that_a_reorganisation_takes_back_is_sent_again(sandbox: Sandbox, alice: str) -> None:
     sandbox.emit("verify", accounts=[alice])
     sandbox.sender.send()
