@@ -5,8 +5,9 @@ put it there whole. Notices after it wait for it as they wait for one that is mi
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice, takewhile
 
 from sqlalchemy import bindparam, select
 
@@ -24,7 +25,19 @@ from issuer.store.tables import received
 from issuer.store.unit import Store
 
 _SIGNERS = {documents.BANK_TO_ISSUER: "bank", documents.AUDITOR_TO_ISSUER: "auditor"}
+_TOGETHER = 100
+"""Files taken in one unit of work; it bounds the memory and the time for which others wait."""
+
 _TAKEN = select(received.c.name).where(received.c.folder == bindparam("source"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A file that can be read, not taken yet."""
+
+    name: str
+    digest: str  # SHA-256 of its bytes
+    news: list[News]
 
 
 class Inbox:
@@ -51,9 +64,18 @@ class Inbox:
         return None
 
     def _collect(self, source: str) -> int:
+        found, taken = self._documents(source), 0
+        while some := list(islice(found, _TOGETHER)):
+            self._take(source, some)
+            taken += len(some)
+        return taken
+
+    def _documents(self, source: str) -> Iterator[Document]:
+        """The new files that can be read; of the notices only those before the first that cannot."""
         notices, others = self._new_names(source)
-        read = [*takewhile(lambda name: self._take(source, name), notices)]
-        return len(read) + sum(self._take(source, name) for name in others)
+        before = takewhile(lambda found: found is not None, (self._read(source, name) for name in notices))
+        after = (self._read(source, name) for name in others)
+        return (found for found in chain(before, after) if found is not None)
 
     def _new_names(self, source: str) -> tuple[list[str], list[str]]:
         """The files not taken yet: the notices that follow the last one taken, and all others."""
@@ -67,22 +89,25 @@ class Inbox:
         others = [name for name in fresh if documents.notice_of(name) is None]
         return list(_consecutive(fresh, _notices(known))), others
 
-    def _take(self, source: str, name: str) -> bool:
-        """Take one file; False if it cannot be read."""
+    def _read(self, source: str, name: str) -> Document | None:
+        """One file; None if it cannot be read, which is told."""
         body = self._folder.read(source, name)
         digest = "0x" + hashlib.sha256(body).hexdigest()
         try:
             news = _read(source, name, body)
         except MalformedDocument as error:
             self._tell_malformed(f"{source}/{name}", digest, error.what)
-            return False
-        with self._store.unit("take document") as unit:
-            values = {"folder": source, "name": name, "digest": digest, "at": unit.now}
-            taken = insert_new(unit.connection, received).values(values).returning(received.c.name)
-            # Another process of ours may have taken it meanwhile.
-            if unit.connection.execute(taken).scalar() is not None:
-                facts.bring(unit, Door.BANK, news)
-        return True
+            return None
+        return Document(name=name, digest=digest, news=news)
+
+    def _take(self, source: str, found: Sequence[Document]) -> None:
+        with self._store.unit("take documents") as unit:
+            for item in found:
+                values = {"folder": source, "name": item.name, "digest": item.digest, "at": unit.now}
+                taken = insert_new(unit.connection, received).values(values).returning(received.c.name)
+                # Another process of ours may have taken it meanwhile.
+                if unit.connection.execute(taken).scalar() is not None:
+                    facts.bring(unit, Door.BANK, item.news)
 
     def _tell_malformed(self, path: str, digest: str, what: str) -> None:
         key = f"malformed:{path}:{digest}"

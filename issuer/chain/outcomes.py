@@ -34,15 +34,14 @@ class Outcomes:
     def __init__(self, store: Store, node: Node) -> None:
         self._store = store
         self._node = node
+        self._counted: int | None = None  # the head at which the transactions of all keys were counted
 
     def collect(self) -> int:
         """Tell the outcomes that became final, and halt keys that somebody else uses; how many were told.
 
         Raises Unreachable if the node does not answer.
         """
-        with self._store.read() as connection:
-            keys = transactions.keys(connection)
-        return self.tell() + sum(self._watch(key) for key in keys)
+        return self.tell() + self._watch_all()
 
     def tell(self) -> int:
         """Tell the outcomes that became final; how many.
@@ -136,6 +135,16 @@ class Outcomes:
         with self._store.unit("show where it is mined") as unit:
             statement = update(transaction).where(transaction.c.id == sent.id)
             unit.connection.execute(statement.values(mined_block=number, mined_hash=hash_))
+
+    def _watch_all(self) -> int:
+        """Count the transactions of every key, once a block: nothing else changes how many there are."""
+        with self._store.read() as connection:
+            keys, head = transactions.keys(connection), transactions.head(connection)
+        if head is not None and head == self._counted:
+            return 0
+        told = sum(self._watch(key) for key in keys)
+        self._counted = head
+        return told
 
     def _watch(self, key: Key) -> int:
         """Halt a key whose nonces the chain counts further than this database: somebody else signs with it."""

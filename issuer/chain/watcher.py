@@ -82,7 +82,7 @@ class Watcher:
             return 0
         place = self._place()
         taken = 0
-        if self._stands(place):
+        if self._stands(place, final):
             while place.number < final.number:
                 place, found = self._advance(place, head, final)
                 taken += found
@@ -111,15 +111,23 @@ class Watcher:
             unit.connection.execute(begun)
         return place
 
-    def _stands(self, place: Place) -> bool:
+    def _stands(self, place: Place, final: Block) -> bool:
         """Whether the last block taken is still in the chain; if the node names another, that becomes a fact."""
-        found = rpc.block(self._node, place.number)
-        if found is not None and found.hash != place.hash:
-            payload = {"number": place.number, "expected": place.hash, "found": found.hash}
-            key = f"broken:{place.number}:{found.hash}"
+        found = self._hash(place.number, final)
+        if found is not None and found != place.hash:
+            payload = {"number": place.number, "expected": place.hash, "found": found}
+            key = f"broken:{place.number}:{found}"
             with self._store.unit("tell broken finality") as unit:
                 facts.bring(unit, Door.CHAIN, [News(key=key, kind="broken", payload=payload)])
-        return found is not None and found.hash == place.hash
+        return found == place.hash
+
+    def _hash(self, number: int, final: Block) -> str | None:
+        """The hash of a block in the node's chain; the final one tells its own and its parent's unasked."""
+        told = {final.number: final.hash, final.number - 1: final.parent}
+        if number in told:
+            return told[number]
+        block = rpc.block(self._node, number)
+        return None if block is None else block.hash
 
     def _advance(self, place: Place, head: Block, final: Block) -> tuple[Place, int]:
         """Take the next final blocks: the new place, and how many blocks had facts."""

@@ -81,3 +81,15 @@ def test_other_documents_do_not_wait_for_a_damaged_one(store: Store, folder: Dir
     folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
     assert inbox.collect() == 1
     assert sorted(told(store)) == [("entry", "BK1"), ("malformed", "")]
+
+
+def test_many_files_are_taken_in_one_go_and_in_order(store: Store, folder: DirectoryFolder, inbox: Inbox) -> None:
+    """After a long pause, with one that is damaged among them."""
+    for sequence in range(1, 251):
+        body = notice(sequence, f"BK{sequence}")
+        folder.write(BANK_TO_ISSUER, notice_name(sequence), b"<" if sequence == 230 else body)
+    assert inbox.collect() == 229
+    folder.write(BANK_TO_ISSUER, notice_name(230), notice(230, "BK230"))
+    assert inbox.collect() == 21
+    entries = [reference for kind, reference in told(store) if kind == "entry"]
+    assert entries == [f"BK{sequence}" for sequence in range(1, 251)]

@@ -599,6 +599,23 @@ def test_a_foreign_transaction_at_a_free_nonce_halts_the_key(sandbox: Sandbox, a
     assert sandbox.rows(tables.transaction)[-1].nonce == 2
 
 
+def test_a_process_goes_on_watching_its_keys(sandbox: Sandbox, alice: str) -> None:
+    """It counts their transactions again with each new block, and not between two."""
+    sandbox.verify(alice)
+    process = sandbox.outcomes
+    sandbox.watcher.collect()
+    assert process.collect() == 0
+    before = sandbox.proxy.methods.count("eth_getTransactionCount")
+    assert process.collect() == 0
+    assert sandbox.proxy.methods.count("eth_getTransactionCount") == before
+    spend(sandbox, Job.REGISTRAR, 1)
+    sandbox.chain.mine()
+    sandbox.watcher.collect()
+    assert process.collect() == 1
+    (halted,) = sandbox.told("halted")
+    assert halted["signer"] == address(sandbox, Job.REGISTRAR)
+
+
 def test_a_nonce_that_was_used_without_a_transaction_is_foreign_too(sandbox: Sandbox, alice: str) -> None:
     """A key can use up a nonce by an EIP-7702 authorization that somebody else sends."""
     minting = waiting_mint(sandbox, alice)

@@ -224,11 +224,12 @@ def test_a_reorganisation_within_finality_changes_nothing(sandbox: Sandbox, alic
     assert sandbox.take() == []
 
 
-def test_a_contradicted_final_block_is_a_fact_and_reading_stops(sandbox: Sandbox, alice: str) -> None:
+@pytest.mark.parametrize("further", [0, 1, 10])
+def test_a_contradicted_final_block_is_a_fact_and_reading_stops(sandbox: Sandbox, alice: str, further: int) -> None:
     minted(sandbox, (alice, CNH))
     (before,) = sandbox.rows(cursor)
     sandbox.chain.reorganise(5)
-    sandbox.chain.mine(10)
+    sandbox.chain.mine(further)
     assert sandbox.watcher.collect() == 0
     assert sandbox.watcher.collect() == 0
     (broken,) = sandbox.take()
