@@ -490,6 +490,21 @@ def test_an_operator_cancels_what_is_stuck(sandbox: Sandbox, alice: str) -> None
     assert supply(sandbox) == 0
 
 
+def test_a_cancellation_needs_no_more_than_its_own_gas(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    """Its fee is raised by a key that could not pay for the call any more."""
+    minting = waiting_mint(sandbox, alice)
+    (row,) = [row for row in sandbox.rows(tables.transaction) if row.intent_id == minting]
+    sandbox.sender.cancel(row.id)
+    newest = forms(sandbox, minting)[-1]
+    sandbox.chain.fund(address(sandbox), 2 * 21_000 * newest.max_fee)
+    clock.advance(60)
+    assert sandbox.sender.send() == 1
+    raised = forms(sandbox, minting)[-1]
+    assert raised.cancels
+    assert raised.max_fee > newest.max_fee
+    assert sandbox.told("low-gas") == []
+
+
 def test_what_was_cancelled_too_late_is_done(sandbox: Sandbox, alice: str) -> None:
     """The first bytes are mined before those that were to take their place: the order is minted, and never again."""
     minting = waiting_mint(sandbox, alice)
