@@ -197,10 +197,13 @@ class Sender:
 
     def _ground(self, job: Job) -> Ground | None:
         """Where a key stands; None while another process does its duty or has left something of it unmined, while the
-        key is halted, or while it counts other than the chain.
+        key is halted, while it counts other than the chain, or while the node is behind what is final: what it would
+        say of a call is then older than the facts.
         """
         key = self._key(job)
         head = rpc.head(self._node)
+        if head.number < self._final():
+            return None
         # Before the duty is taken: the other key's process must have it to raise a fee.
         if key.halted is not None or self._follows(key, self._live(), head):
             return None
@@ -219,6 +222,10 @@ class Sender:
         return Ground(
             key=key, term=term, head=head, waiting=waiting, fees=self._suggest(), balance=balance, promised=promised
         )
+
+    def _final(self) -> int:
+        with self._store.read() as connection:
+            return transactions.final(connection).number
 
     def _follows(self, key: Key, live: Sequence[Sent], head: Block) -> bool:
         """Whether something waits to be mined that another key signed for the same duty: nothing may overtake it."""

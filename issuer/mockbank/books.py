@@ -231,7 +231,7 @@ def _account(row: sqlite3.Row) -> Account:
 def _cover(connection: sqlite3.Connection, number: str, change: int, at: int) -> None:
     held = account(connection, number)
     short = -(held.balance_fen + change)
-    if short <= 0 or held.role is Role.CLEARING:
+    if change >= 0 or short <= 0 or held.role is Role.CLEARING:
         return
     if not held.covered:
         raise Refused(

@@ -367,6 +367,28 @@ def test_no_outcome_is_told_from_another_chain_than_the_facts(sandbox: Sandbox, 
     assert sandbox.state(minting) == IntentState.BOUND
 
 
+def test_nothing_is_judged_by_a_node_that_is_behind_what_is_final(sandbox: Sandbox, alice: str) -> None:
+    """It would refuse a mint to a wallet whose verification it has not seen."""
+    sandbox.attest(CNH)
+    before = hex(sandbox.chain.number())
+    sandbox.verify(alice)
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    sandbox.take()
+    minting = mint(sandbox, (alice, CNH))
+
+    def behind(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        place, full = request["params"]
+        return forward(request | {"params": [before if place == "latest" else place, full]})
+
+    sandbox.proxy.intercepts["eth_getBlockByNumber"] = behind
+    assert sandbox.sender.send() == 0
+    assert (sandbox.take(), sandbox.state(minting)) == ([], IntentState.OPEN)
+    sandbox.proxy.intercepts.clear()
+    assert sandbox.sender.send() == 1
+    assert of(sandbox.settle(), "minted")
+
+
 def test_a_transaction_that_a_reorganisation_takes_back_is_sent_again(sandbox: Sandbox, alice: str) -> None:
     sandbox.emit("verify", accounts=[alice])
     sandbox.sender.send()

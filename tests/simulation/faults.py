@@ -316,13 +316,12 @@ def overdraw(world: World) -> str | None:
     world.watch.excuses.seized += fen
     payment = _fee(COLLECTION, OPERATING, fen)
     connection = world.banks_books
-    connection.execute("PRAGMA ignore_check_constraints = ON")  # the bank's program would refuse it
+    connection.execute("PRAGMA ignore_check_constraints = ON")  # the bank's program never leaves an account so
     with world.bank._unit("bank.overdraft") as (connection, now):
         reference = f"BK{next_number(connection, 'booking'):010d}"
         for number, change, side in ((COLLECTION, -fen, Side.DEBIT), (OPERATING, fen, Side.CREDIT)):
             books._enter(connection, payment, reference, number, change, side, now, reversal=False)
         notices.announce(connection, reference, now)
-    connection.execute("PRAGMA ignore_check_constraints = OFF")
     world.bank._write()
     return f"{fen} fen of {held}"
 

@@ -148,7 +148,10 @@ ACCUSES: dict[str, frozenset[str]] = {
     "malformed-document": frozenset({"file cut short"}),
     "overdrawn-account": frozenset({"collection overdrawn"}),
     "payment-returned": frozenset({"payout returned"}),
-    "payout-rejected": frozenset({"account closed", "wire recalled", "reserve debited", "collection overdrawn"}),
+    # A thief's mint, redeemed by whoever holds it, leaves too little for the order whose money it took.
+    "payout-rejected": frozenset(
+        {"account closed", "wire recalled", "reserve debited", "collection overdrawn", "minting key stolen"}
+    ),
     "stuck-transaction": frozenset({"fees risen"}),
     "unexplained-entry": frozenset({"reserve debited", "wire recalled", "collection overdrawn"}),
     "unknown-mint": frozenset({"minting key stolen"}),

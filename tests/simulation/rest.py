@@ -79,6 +79,7 @@ def _waiting(world: World) -> list[str]:
         # The collection account may be empty, and a person must find the money.
         waiting = [item for item in waiting if not item.startswith(("order", "batch", "deposit", "payout"))]
     if "unknown-mint" in {code for _, _, code in world.records.locks()}:
-        # What backed our own mints is taken, and a person must decide.
-        waiting = [item for item in waiting if not item.startswith(("order", "batch", "intent mint", "report"))]
+        # What backed our own mints is taken, or was paid out for it, and a person must decide.
+        ours = ("order", "batch", "intent mint", "report", "payout UNFUND")
+        waiting = [item for item in waiting if not item.startswith(ours)]
     return waiting
