@@ -65,7 +65,7 @@ class MalformedDocument(IssuerError):
 
 
 class Unreachable(IssuerError):
-    """A door (node, bank folder, database) did not answer; nothing was decided from its silence."""
+    """A door (node, bank folder, database) gave no answer to go by; nothing was decided from its silence."""
 
     code = "unreachable"
     remedy = "Check that the service is running and that its address is right, then try again."

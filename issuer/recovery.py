@@ -43,6 +43,8 @@ from issuer.store.tables import fact, intent, log_tree, statement
 from issuer.store.unit import Store, Unit
 from issuer.tlog.log import CHECKPOINT
 
+_ANCHORED = "the chain anchors a longer log than this database has"
+
 _SIZE = select(log_tree.c.size)
 _NEW_REPORTS = select(fact.c.payload).where(fact.c.kind == "reported", fact.c.state == FactState.NEW)
 
@@ -99,6 +101,9 @@ class Recovery:
             known_until = max((entry.record.at for entry in trail.latest(connection, 1)), default=0)
         with self.store.unit("begin recovery") as unit:
             begin(unit, cause, known_until)
+            if cause == _ANCHORED:
+                # The watcher had read on before it met the report: any block may hold what this database has lost.
+                recovery.note(unit, scanned=self.lost.first)
         return True
 
     def step(self) -> int:
@@ -134,7 +139,7 @@ class Recovery:
         if recovery.behind(connection):
             return "records of the log wait to be applied again"
         if _anchored(connection) > _size(connection):
-            return "the chain anchors a longer log than this database has"
+            return _ANCHORED
         return None
 
     def _has_whole_log(self) -> bool:

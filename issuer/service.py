@@ -56,9 +56,13 @@ class Service:
         if self.recovery is not None and self.recovery.is_on():
             return self.recovery.step() if self.decides else 0
         silent: list[Unreachable] = []
-        done = sum(_attempt(source.collect, silent) for source in self.sources)
-        if done and self.recovery is not None and self.recovery.is_on():
-            return done
+        done = 0
+        for source in self.sources:
+            brought = _attempt(source.collect, silent)
+            done += brought
+            # What the chain tells may show that the database is old: then a key that it cannot count is no thief's.
+            if brought and self.recovery is not None and self.recovery.is_on():
+                return done
         if self.decides:
             done += intake.take(self.store, self.policy)
             done += agenda.work(self.store, self.policy)

@@ -43,6 +43,12 @@ JOBS = {
 FENCE = "fence"
 """A bare transfer of a key to itself: it uses up a nonce, so that no transaction that was lost there is ever mined."""
 
+DUTIES = (
+    frozenset({FENCE}),
+    *(frozenset(kind for kind, done_by in JOBS.items() if done_by is job) for job in dict.fromkeys(JOBS.values())),
+)
+"""Kinds of intents that wait for each other only: a key sends its own in order."""
+
 Target = tuple[str, str]
 """Address and calldata."""
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from issuer import audit
-from issuer.chain import calls, rpc, transactions
+from issuer.chain import calls, parts, rpc, transactions
 from issuer.chain.calls import FENCE
 from issuer.chain.deployment import Deployment
 from issuer.chain.keystore import Job
@@ -47,6 +47,7 @@ class LostTransactions:
         self._store = store
         self._node = node
         self._deployment = deployment
+        self.first = deployment.block  # no transaction of ours lies in it, nor before it
         self._jobs = {deployment.keys[job]: job for job in Job if job is not Job.DEPLOYER}
 
     def begin(self) -> None:
@@ -62,6 +63,7 @@ class LostTransactions:
         """Look through the next final blocks; how many transactions were told. Raises Unreachable."""
         with self._store.read() as connection:
             found, final = recovery.find(connection), transactions.final(connection).number
+            self._deployment = parts.current(connection, self._deployment)
         if found is None or found.scanned is None or found.scanned >= final:
             return 0
         last = min(final, found.scanned + BLOCKS)

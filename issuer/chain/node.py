@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
-from issuer.errors import IssuerError, Misconfigured, Unreachable
+from issuer.errors import Misconfigured, Unreachable
 
 
-class NodeError(IssuerError):
-    """The node answered with a JSON-RPC error; what it means depends on what was asked."""
+class NodeError(Unreachable):
+    """The node answered with a JSON-RPC error; what it means depends on what was asked.
+
+    To who does not know better it is no answer: a node that has had enough questions stops no other door.
+    """
 
     code: ClassVar[str] = "node-refusal"
     remedy: ClassVar[str] = "See the node's own message; the same request may be answered later or by another node."

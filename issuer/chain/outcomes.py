@@ -13,7 +13,7 @@ from issuer.chain.node import Node
 from issuer.chain.rpc import Receipt
 from issuer.chain.transactions import Attempt, Final, Key, Sent
 from issuer.errors import Refused, Unreachable
-from issuer.store import facts
+from issuer.store import facts, recovery
 from issuer.store.facts import News
 from issuer.store.states import Door, Outcome, TransactionState
 from issuer.store.tables import transaction
@@ -34,39 +34,44 @@ class Outcomes:
     def __init__(self, store: Store, node: Node) -> None:
         self._store = store
         self._node = node
-        self._counted: int | None = None  # the head at which the transactions of all keys were counted
 
     def collect(self) -> int:
         """Tell the outcomes that became final, and halt keys that somebody else uses; how many were told.
 
         Raises Unreachable if the node does not answer.
         """
-        return self.tell() + self._watch_all()
+        with self._store.read() as connection:
+            keys = transactions.keys(connection)
+        return self.tell() + sum(self._watch(key) for key in keys)
 
     def tell(self) -> int:
         """Tell the outcomes that became final; how many.
 
         A block is final here once the watcher has taken it, so the events of a transaction are facts before its
-        outcome is. While the node's chain is another than the one taken, nothing is told. Raises Unreachable if the
-        node does not answer.
+        outcome is. In recovery it counts once it was searched for transactions that the database does not know, which
+        may have the nonces of those that it does. While the node's chain is another than the one taken, nothing is
+        told. Raises Unreachable if the node does not answer.
         """
         with self._store.read() as connection:
             live = transactions.live(connection)
             final = transactions.final(connection)
-        return sum(self._look(sent, final) for sent in live)
+            catching_up = recovery.find(connection)
+        until = final.number if catching_up is None else min(final.number, catching_up.scanned or 0)
+        return sum(self._look(sent, until, final) for sent in live)
 
-    def _look(self, sent: Sent, final: Final) -> int:
+    def _look(self, sent: Sent, until: int, final: Final) -> int:
+        """Tell the outcome of a transaction if it shows in the blocks up to one."""
         found = self._find(sent)
         if found is not None:
             form, receipt = found
-            if receipt.block_number <= final.number and self._in_chain(receipt.block_number, receipt.block_hash):
+            if receipt.block_number <= until and self._in_chain(receipt.block_number, receipt.block_hash):
                 return self._end(sent, _own(form, receipt), final)
             self._show(sent, receipt.block_number, form.hash)
             return 0
         self._show(sent, None, None)
         if rpc.nonce(self._node, sent.signer) <= sent.nonce:
             return 0
-        end = self._foreign(sent, final.number)
+        end = self._foreign(sent, until)
         return 0 if end is None else self._end(sent, end, final)
 
     def _find(self, sent: Sent) -> tuple[Attempt, Receipt] | None:
@@ -80,24 +85,24 @@ class Outcomes:
         block = rpc.block(self._node, number)
         return block is not None and block.hash == hash_
 
-    def _foreign(self, sent: Sent, final: int) -> End | None:
-        """Other bytes in a final block that took the nonce; None while no final block shows that.
+    def _foreign(self, sent: Sent, until: int) -> End | None:
+        """Other bytes in a block up to one that took the nonce; None while no such block shows that.
 
         Every block is read in which it can have happened, since no receipt can be asked for by nonce.
         """
         ours = {form.hash for form in sent.attempts}
-        for number in range(sent.after_block + 1, final + 1):
+        for number in range(sent.after_block + 1, until + 1):
             for hash_, nonce in self._from(sent.signer, number):
                 if hash_ in ours:
                     return None  # its receipt is only late
                 if nonce == sent.nonce:
                     reason = f"{hash_} in block {number} took nonce {nonce}, and nothing here signed it"
                     return End(outcome=Outcome.FOREIGN, reason=reason, block=number, hash=hash_)
-        if rpc.nonce(self._node, sent.signer, final) <= sent.nonce:
+        if rpc.nonce(self._node, sent.signer, until) <= sent.nonce:
             return None
         # A key can also use up a nonce by signing an EIP-7702 authorization that somebody else sends.
         reason = f"nonce {sent.nonce} was used without a transaction of {sent.signer}"
-        return End(outcome=Outcome.FOREIGN, reason=reason, block=final, hash="")
+        return End(outcome=Outcome.FOREIGN, reason=reason, block=until, hash="")
 
     def _from(self, address: str, number: int) -> list[tuple[str, int]]:
         found = rpc.senders(self._node, number)
@@ -135,16 +140,6 @@ class Outcomes:
         with self._store.unit("show where it is mined") as unit:
             statement = update(transaction).where(transaction.c.id == sent.id)
             unit.connection.execute(statement.values(mined_block=number, mined_hash=hash_))
-
-    def _watch_all(self) -> int:
-        """Count the transactions of every key, once a block: nothing else changes how many there are."""
-        with self._store.read() as connection:
-            keys, head = transactions.keys(connection), transactions.head(connection)
-        if head is not None and head == self._counted:
-            return 0
-        told = sum(self._watch(key) for key in keys)
-        self._counted = head
-        return told
 
     def _watch(self, key: Key) -> int:
         """Halt a key whose nonces the chain counts further than this database: somebody else signs with it."""

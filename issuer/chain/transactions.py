@@ -52,7 +52,6 @@ _SAME_TERM = (
 )
 _KEYS = select(signer).order_by(signer.c.role)
 _FINAL = select(cursor.c.number, cursor.c.hash)
-_HEAD = select(cursor.c.head)
 _LIVE = (
     select(transaction, intent.c.kind, intent.c.subject, signer.c.role)
     .join(intent, intent.c.id == transaction.c.intent_id)
@@ -234,11 +233,6 @@ def final(connection: Connection) -> Final:
     """The last block whose events are facts; number zero before the first."""
     row = connection.execute(_FINAL).one_or_none()
     return Final(number=0, hash="") if row is None else Final(number=row.number, hash=row.hash)
-
-
-def head(connection: Connection) -> int | None:
-    """The newest block that was seen, final or not; None before the first."""
-    return connection.scalar(_HEAD)
 
 
 def live(connection: Connection) -> list[Sent]:

@@ -404,6 +404,8 @@ def is_local_sandbox(settings: Settings) -> bool:
     node = HttpNode(settings.rpc_url, timeout=2)
     try:
         return rpc.chain_id(node) in network.LOCAL
+    except NodeError:
+        return False
     except Unreachable:
         return True
     finally:

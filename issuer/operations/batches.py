@@ -220,6 +220,7 @@ def minted(unit: Unit, fact: Fact) -> None:
         _unknown_mint(unit, fact)
         return
     move(unit, batch, row.id, BatchState.ATTESTED, BatchState.FINAL, first=fact.payload["first"])
+    intents.done(unit, "mint", _subject(row))
     finals = update(mint_order).where(mint_order.c.batch_id == row.id).values(state=OrderState.FINAL)
     unit.connection.execute(finals)
     units = row.value

@@ -1,6 +1,6 @@
 """Intents: what must leave. Written by an operation in its unit of work, taken by a door once the log has sealed it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +26,25 @@ FREE: ColumnElement[bool] = and_(
 In recovery nothing leaves but what uses up the nonces of lost transactions.
 """
 
+MOST = 100
+"""Intents that are looked at together."""
+
 _EMIT = insert(intent).returning(intent.c.id)
 _GET = select(intent).where(intent.c.id == bindparam("intent"))
 _MOVE = update(intent).where(intent.c.id == bindparam("intent"), intent.c.state == bindparam("old"))
+_DONE = (
+    update(intent)
+    .where(intent.c.kind == bindparam("of_kind"), intent.c.subject == bindparam("of_subject"))
+    .where(intent.c.state == IntentState.OPEN)
+    .values(state=IntentState.DONE)
+)
 _DUE = (
     select(intent)
     .join(audit_record, audit_record.c.id == intent.c.record_id)
     .where(intent.c.door == bindparam("door"), intent.c.state == IntentState.OPEN, FREE)
     .where(audit_record.c.place < select(log_tree.c.published).scalar_subquery())
     .order_by(intent.c.id)
-    .limit(bindparam("most"))
+    .limit(MOST)
 )
 
 
@@ -53,9 +62,13 @@ def emit(unit: Unit, door: Door, kind: str, subject: str, payload: dict[str, Any
     return int(unit.connection.execute(_EMIT, values | {"state": IntentState.OPEN, "at": unit.now}).scalar_one())
 
 
-def due(connection: Connection, door: Door, limit: int = 100) -> list[Intent]:
-    """The open intents of a door whose record lies in the published log and which no lock holds, oldest first."""
-    return _intents(connection.execute(_DUE, {"door": door, "most": limit}).all())
+def due(connection: Connection, door: Door, kinds: Collection[str] | None = None) -> list[Intent]:
+    """The oldest open intents of a door, of some kinds or of all, that no lock holds and the published log seals.
+
+    No more than `MOST`: what a caller must not miss behind many others, it asks for by kind.
+    """
+    statement = _DUE if kinds is None else _DUE.where(intent.c.kind.in_(kinds))
+    return _intents(connection.execute(statement, {"door": door}).all())
 
 
 def get(connection: Connection, intent_id: int) -> Intent:
@@ -65,6 +78,11 @@ def get(connection: Connection, intent_id: int) -> Intent:
 def move(unit: Unit, intent_id: int, old: IntentState, new: IntentState) -> bool:
     """Move an intent from one state to another; False if another process moved it first."""
     return unit.connection.execute(_MOVE, {"intent": intent_id, "old": old, "state": new}).rowcount == 1
+
+
+def done(unit: Unit, kind: str, subject: str) -> None:
+    """Close what is open for a subject: the world shows that it was done, by bytes that this database does not know."""
+    unit.connection.execute(_DONE, {"of_kind": kind, "of_subject": subject})
 
 
 def _intents(rows: Sequence[Row[Any]]) -> list[Intent]:

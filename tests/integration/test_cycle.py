@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from issuer.chain.node import NodeError
+from issuer.errors import Unreachable
 from issuer.ledger import chart
 from issuer.money import parse_units
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
@@ -37,3 +40,25 @@ def test_money_becomes_tokens_moves_and_becomes_money(world: World) -> None:
     assert world.balances() == {chart.RESERVE: parse_units("900000"), chart.OUTSTANDING: parse_units("900000")}
     assert world.view("totalSupply") == parse_units("900000")
     assert len(world.minted()) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [NodeError("eth_call", -32005, "daily request limit reached"), Unreachable("the node did not answer")]
+)
+def test_a_node_that_gives_no_answer_does_not_stop_the_bank(
+    world: World, monkeypatch: pytest.MonkeyPatch, refusal: Unreachable
+) -> None:
+    """A stranger's money goes back all the same."""
+
+    def refuse(*_: Any) -> Any:
+        raise refusal
+
+    world.turn()
+    world.wire(B_BANK, "Stranger", "5.00")
+    monkeypatch.setattr(world.issuer.raw_node, "call", refuse)
+    for _ in range(4):
+        world.bank.step()
+        with pytest.raises(Unreachable):
+            world.issuer.service.step()
+    (account,) = [account for account in world.bank.accounts() if account.number == B_BANK]
+    assert account.balance_fen == 500

@@ -1,7 +1,7 @@
 """The issuer's work on both engines: money becomes tokens and tokens money, whatever the bank and the chain tell."""
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from issuer.errors import Conflict, Locked, NotFound, Refused
 from issuer.ledger import chart
@@ -9,8 +9,8 @@ from issuer.money import fen_to_units
 from issuer.operations import batches, customers, deposits, locks, mints, redemptions, reserve, wallets
 from issuer.operations.customers import Prohibited
 from issuer.operations.requests import Request, carry_out
-from issuer.store.states import Door, PayoutKind, PayoutState
-from issuer.store.tables import customer
+from issuer.store.states import Door, IntentState, PayoutKind, PayoutState
+from issuer.store.tables import customer, intent
 from issuer.store.unit import Store
 from tests.clock import ManualClock
 from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
@@ -162,6 +162,18 @@ def test_a_batch_is_sent_once_while_its_intent_lives_and_again_when_it_failed(de
     assert desk.act(batches.send) == 0
     desk.void_intents("mint")
     assert desk.act(batches.send) == 1
+
+
+def test_what_the_chain_shows_as_minted_is_not_sent_again(desk: Desk, alice: int) -> None:
+    """By bytes that this database does not know: its own intent, which nothing has carried out, is done."""
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    desk.mint()
+    with desk.store.read() as connection:
+        states = connection.scalars(select(intent.c.state).where(intent.c.kind == "mint")).all()
+    assert states == [IntentState.DONE]
 
 
 def test_a_mint_that_matches_no_batch_locks_minting(desk: Desk, alice: int) -> None:

@@ -11,7 +11,9 @@ from issuer.chain.keystore import Job
 from issuer.chain.watcher import Watcher
 from issuer.errors import Misconfigured, Refused, Unreachable
 from issuer.messages import contracts
+from issuer.operations import locks
 from issuer.store.facts import Fact
+from issuer.store.states import Scope
 from issuer.store.tables import cursor
 from tests import proxy
 from tests.sandbox import CNH, Sandbox
@@ -239,6 +241,21 @@ def test_a_contradicted_final_block_is_a_fact_and_reading_stops(sandbox: Sandbox
     assert broken.payload["found"] == sandbox.chain.block(before.number)["hash"]
     (after,) = sandbox.rows(cursor)
     assert (after.number, after.hash) == (before.number, before.hash)
+
+
+def test_broken_finality_is_told_again_once_its_lock_was_cleared(sandbox: Sandbox, alice: str) -> None:
+    minted(sandbox, (alice, CNH))
+    sandbox.chain.reorganise(5)
+    sandbox.chain.mine(3)
+    for told in (1, 0):
+        sandbox.watcher.collect()
+        assert [fact.kind for fact in sandbox.take()] == ["broken"] * told
+    with sandbox.store.unit("lock and clear") as unit:
+        locks.engage(unit, Scope.MINTING, "broken-finality", "told", "Look.")
+        locks.clear(unit, 1)
+    for told in (1, 0):
+        sandbox.watcher.collect()
+        assert [fact.kind for fact in sandbox.take()] == ["broken"] * told
 
 
 def test_a_node_that_falls_behind_is_waited_for(sandbox: Sandbox, alice: str) -> None:
