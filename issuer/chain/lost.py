@@ -103,8 +103,9 @@ class LostTransactions:
     def _unsure(self) -> str | None:
         with self._store.read() as connection:
             found, final = recovery.find(connection), transactions.final(connection).number
-        if found is None or found.scanned is None or found.scanned < final:
-            return "the blocks since the backup to be searched for transactions that the database does not know"
+        searched = 0 if found is None else found.scanned or 0
+        if searched < final:
+            return f"blocks {searched + 1} to {final} to be searched for transactions that the database does not know"
         for address, job in sorted(self._jobs.items()):
             if rpc.nonce(self._node, address) != rpc.nonce(self._node, address, final):
                 return f"a transaction of the {job} key to be final"
