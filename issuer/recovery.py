@@ -38,15 +38,12 @@ from issuer.operations.policy import Policy
 from issuer.operations.replay import Replay
 from issuer.reports.reconciliation import Line
 from issuer.store import recovery
-from issuer.store.states import Door, FactState, IntentState, PayoutState
-from issuer.store.tables import fact, intent, log_tree, statement
+from issuer.store.states import Door, IntentState, PayoutState
+from issuer.store.tables import intent, statement
 from issuer.store.unit import Store, Unit
 from issuer.tlog.log import CHECKPOINT
 
 _ANCHORED = "the chain anchors a longer log than this database has"
-
-_SIZE = select(log_tree.c.size)
-_NEW_REPORTS = select(fact.c.payload).where(fact.c.kind == "reported", fact.c.state == FactState.NEW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +60,7 @@ def begin(unit: Unit, cause: str, known_until: int) -> bool:
     `known_until` is the last moment that the database knows.
     """
     if not recovery.begin(unit, cause, known_until):
-        recovery.note(unit, cause=cause, known_until=known_until, fenced=False)
+        recovery.note(unit, cause=cause, known_until=known_until, fenced=False, waits=[])
         return False
     after = {"cause": cause, "known_until": known_until}
     audit.append(unit, "recovery.begun", f"recovery:{unit.now}", after=after)
@@ -116,7 +113,9 @@ class Recovery:
         done = restoration.take_back(self.store, self.folder)
         self.lost.begin()
         done += sum(_attempt(act, silent) for act in (self.inbox.collect, self.watcher.collect))
-        if self._has_whole_log():
+        with self.store.read() as connection:
+            whole = recovery.has_whole_log(connection)
+        if whole:
             done += self._catch_up(silent)
         done += self._end_or_wait(silent)
         if silent:
@@ -138,14 +137,9 @@ class Recovery:
             return "the log folder has records that this database does not know"
         if recovery.behind(connection):
             return "records of the log wait to be applied again"
-        if _anchored(connection) > _size(connection):
+        if not recovery.has_whole_log(connection):
             return _ANCHORED
         return None
-
-    def _has_whole_log(self) -> bool:
-        """Whether no place that this database would give next was given before, as far as the chain tells."""
-        with self.store.read() as connection:
-            return _anchored(connection) <= _size(connection)
 
     def _fence(self) -> int:
         return self.lost.fence(self.sender.in_flight)
@@ -193,7 +187,8 @@ class Recovery:
 
     def _missing_at_the_bank(self) -> Iterator[Wait]:
         with self.store.read() as connection:
-            found, size, anchored = recovery.find(connection), _size(connection), _anchored(connection)
+            found = recovery.find(connection)
+            size, anchored = recovery.size(connection), recovery.anchored(connection)
             unanswered = [item.message_id for item in _unanswered(connection)]
             stated = _stated(connection)
         if anchored > size:
@@ -216,15 +211,6 @@ def _attempt(act: Callable[[], int], silent: list[Unreachable]) -> int:
     except Unreachable as error:
         silent.append(error)
         return 0
-
-
-def _size(connection: Connection) -> int:
-    return connection.scalar(_SIZE) or 0
-
-
-def _anchored(connection: Connection) -> int:
-    """The size of the log that the chain anchors, as far as facts that wait tell."""
-    return max((payload["log_size"] for payload in connection.scalars(_NEW_REPORTS)), default=0)
 
 
 def _stated(connection: Connection) -> dict[str, int]:

@@ -24,6 +24,9 @@ _BIND = insert(request)
 LOST = ""
 """Stands for the hash of a body that was lost with a database."""
 
+_FOR_RECOVERY = frozenset(("key.resume", "transaction.cancel"))
+"""What recovery may wait for a person to do."""
+
 _CATCH_UP = "Run `issuer run`; `issuer status` says what it waits for. Then ask again."
 
 
@@ -48,8 +51,8 @@ class Request:
 def carry_out(store: Store, request: Request, act: Callable[[Unit], dict[str, Any]]) -> Answer:
     """Do the act once for this key, or give its first answer again.
 
-    Raises Conflict if the key is bound to another operation or body, Locked while a restored database does not know
-    yet what was asked for before, and whatever the act raises; a refusal is written to the audit log.
+    Raises Conflict if the key is bound to another operation or body, Locked while a restored database is in recovery
+    and the key is not known, and whatever the act raises; a refusal is written to the audit log.
     """
     try:
         return _once(store, request, act)
@@ -71,8 +74,7 @@ def _once(store: Store, asked: Request, act: Callable[[Unit], dict[str, Any]]) -
         known = _known(unit.connection, asked)
         if known is not None:
             return known
-        if recovery.behind(unit.connection):
-            raise Locked("the database was restored and does not know yet what was decided after its backup", _CATCH_UP)
+        _require_caught_up(unit.connection, asked.operation)
         answer = act(unit)
         bind(unit, key=asked.key, operation=asked.operation, body_hash=asked.body_hash, answer=answer)
         return Answer(body=answer, replayed=False)
@@ -83,6 +85,25 @@ def bind(unit: Unit, *, key: str, operation: str, body_hash: str, answer: dict[s
     values = {"key": key, "caller": unit.actor, "operation": operation, "body_hash": body_hash}
     unit.connection.execute(_BIND, {**values, "answer": answer, "at": unit.now})
     audit.append(unit, "request.accepted", f"request:{key}", after={"operation": operation})
+
+
+def _require_caught_up(connection: Connection, operation: str) -> None:
+    """Raise Locked while this key may be bound already, in the part of the log that a restored database lacks.
+
+    Also once the log is applied, until recovery ends: what is asked for would rest on facts that are not in yet.
+    """
+    found = recovery.find(connection)
+    if found is None and not recovery.behind(connection):
+        return
+    if operation in _FOR_RECOVERY and _knows_log(connection, found):
+        return
+    raise Locked("the database was restored and may not know yet what was decided after its backup", _CATCH_UP)
+
+
+def _knows_log(connection: Connection, found: recovery.Recovery | None) -> bool:
+    # What it waits for is noted by a step that has read the log folder.
+    looked = found is not None and bool(found.waits)
+    return looked and recovery.has_whole_log(connection) and not recovery.behind(connection)
 
 
 def _replay_after_race(store: Store, asked: Request) -> Answer:

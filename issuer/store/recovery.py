@@ -9,13 +9,26 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from issuer.store.inserts import insert_new
-from issuer.store.tables import account, audit_record, customer, lock, mint_order, recovery, unapplied
+from issuer.store.states import FactState
+from issuer.store.tables import (
+    account,
+    audit_record,
+    customer,
+    fact,
+    lock,
+    log_tree,
+    mint_order,
+    recovery,
+    unapplied,
+)
 from issuer.store.unit import Unit
 
 _NUMBERED = (audit_record, account, customer, lock, mint_order)
 
 _FIND = select(recovery)
 _BEHIND = select(func.count()).select_from(unapplied)
+_SIZE = select(log_tree.c.size)
+_NEW_REPORTS = select(fact.c.payload).where(fact.c.kind == "reported", fact.c.state == FactState.NEW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +67,21 @@ def end(unit: Unit) -> bool:
 def behind(connection: Connection) -> int:
     """How many records of the log have effects that this database does not have yet."""
     return int(connection.execute(_BEHIND).scalar_one())
+
+
+def size(connection: Connection) -> int:
+    """How many records the log has, as far as this database knows."""
+    return connection.scalar(_SIZE) or 0
+
+
+def anchored(connection: Connection) -> int:
+    """The size of the log that the chain anchors, as far as facts that wait tell."""
+    return max((payload["log_size"] for payload in connection.scalars(_NEW_REPORTS)), default=0)
+
+
+def has_whole_log(connection: Connection) -> bool:
+    """Whether no place that this database would give next was given before, as far as the chain tells."""
+    return anchored(connection) <= size(connection)
 
 
 def continue_numbers(unit: Unit) -> None:

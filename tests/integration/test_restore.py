@@ -438,6 +438,8 @@ def test_a_thief_is_told_from_what_was_lost(world: World, shell: Any) -> None:
     assert "carries out no order of ours" in key.halted
     codes = {row.code for row in rows(world, tables.lock)}
     assert "foreign-nonce" in codes
+    shell("key", "resume", "sender")
+    catch_up(world)
 
 
 def steal(world: World) -> None:
@@ -603,6 +605,38 @@ def test_a_key_stays_bound_though_the_database_has_lost_its_request(world: World
     refused = shell(*asked, status=1)["error"]
     assert (refused["code"], "its answer is lost" in refused["what"]) == ("conflict", True)
     assert len(shell("customer", "list")) == 1
+
+
+def test_what_was_asked_for_is_not_accepted_again_before_the_log_is_back(world: World, shell: Any) -> None:
+    customer_id = world.onboard("Platform A", A_BANK, A)
+    world.until(lambda: verified(world, A))
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    asked = ("mint", "request", "1000.00", "--customer", str(customer_id), "--wallet", A.address, "--key", "k-1")
+    shell(*asked)
+    world.turn()
+    lose_and_restore(world, backup, shell)
+    later, needed = (*asked[:-1], "k-2"), ("transaction", "cancel", "99")
+    for early in (asked, needed):
+        assert shell(*early, status=1)["error"]["code"] == "locked"
+    world.turn()
+    assert rows(world, tables.unapplied) == []
+    assert in_recovery(world)
+    assert shell(*needed, status=1)["error"]["code"] == "not-found", "what recovery may need is looked at"
+    assert shell(*later, status=1)["error"]["code"] == "locked", "what the bank has booked is not known yet"
+    catch_up(world)
+    assert shell(*asked, status=1)["error"]["code"] == "conflict"
+    assert len(world.orders()) == 1
+    shell(*later)
+    assert len(world.orders()) == 2
+
+
+def test_a_key_that_was_bound_before_the_backup_answers_in_recovery(world: World, shell: Any) -> None:
+    asked = ("customer", "add", "Platform A", "--jurisdiction", "HK", "--account", A_BANK, "--key", "k-1")
+    first, backup = shell(*asked), world.path / "backup.db"
+    shell("backup", str(backup))
+    lose_and_restore(world, backup, shell)
+    assert shell(*asked)["id"] == first["id"]
 
 
 # -- PostgreSQL, whose own means copy it

@@ -1,7 +1,7 @@
 """What people do: customers, holders, operators. Each event says what it did, or None if it had nothing to do."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from issuer.chain import outcomes, transactions
@@ -305,16 +305,25 @@ def tidy(world: World) -> int:
         done += 1
     if world.records.behind():
         return done
-    for act in (clear_lock, decide_well, resume_key, top_up):
-        while (told := act(world)) is not None:
-            world.say(f"       {told}")
-            done += 1
+    done += _all(world, resume_key, top_up)
+    if world.records.recovering():
+        return done
+    done += _all(world, clear_lock, decide_well)
     for row in world.records.rows("SELECT id FROM redemption WHERE state IN ('held', 'returned')"):
         told = _try(world, redemptions.release, redemption_id=row[0])
         done += not told.startswith("refused")
     if not _acts_wait(world) and (told := resume(world)) is not None:
         world.say(f"       {told}")
     return done + _acts_wait(world)
+
+
+def _all(world: World, *acts: Callable[[World], str | None]) -> int:
+    done = 0
+    for act in acts:
+        while (told := act(world)) is not None:
+            world.say(f"       {told}")
+            done += 1
+    return done
 
 
 def decide_well(world: World) -> str | None:
