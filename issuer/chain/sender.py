@@ -5,7 +5,8 @@
 - What was signed is read back from its bytes and compared with the intent.
 - The nonce is a row, taken in the database transaction that stores the bytes; only then are they sent.
 - Stored bytes are sent in every step until their nonce is final. No answer to that changes anything.
-- A transaction that waits too long is signed again at its nonce with higher fees, up to a cap, then reported.
+- A transaction that waits too long is signed again at its nonce with higher fees, up to a cap, then reported. Only
+  the bare transfer that an operator puts in its place passes the cap, by one rise.
 - One process does a key's duty; the others stand by, and the next takes over when it falls silent. It may have a key of
   its own for that: then it signs nothing before all that the other key has signed is mined.
 """
@@ -27,7 +28,7 @@ from issuer.chain.rpc import Block, Call, Result
 from issuer.chain.signer import Keys, Signed
 from issuer.chain.transactions import Key, Sent
 from issuer.clock import Clock
-from issuer.errors import BrokenInvariant, Conflict, InvalidInput, NotFound, Refused, Unreachable
+from issuer.errors import BrokenInvariant, Conflict, InvalidInput, NotFound, Unreachable
 from issuer.messages import contracts
 from issuer.messages.transactions import Transaction, decode
 from issuer.store import facts, intents
@@ -54,7 +55,7 @@ class Limits:
     small_gas: int = 2_000_000  # fits into every network's blocks
     block_share: int = 2  # a larger transaction takes at most one part in so many of a block's gas
     bump_after: int = 60  # how long one offer stands
-    max_fee: int = 500 * 10**9  # never offered more
+    max_fee: int = 500 * 10**9  # never offered more, but by a cancellation
     alarm_every: int = 3600  # a low balance or a stuck transaction is told again
 
 
@@ -131,14 +132,17 @@ class Sender:
     def cancel(self, transaction_id: int) -> str:
         """Put a bare transfer to itself in the place of a transaction that is stuck; its hash.
 
-        An operator's act. Raises NotFound, or Refused if the fee that replaces it would be above the cap.
+        An operator's act, and so its fee may pass the cap, by one rise. A cancellation that is stored already is only
+        sent again. Raises NotFound.
         """
         sent = next((item for item in self._live() if item.id == transaction_id), None)
         if sent is None:
-            raise NotFound(f"no transaction {transaction_id} waits", "See what waits with `issuer status`.")
+            what = f"transaction {transaction_id} does not wait: it has ended, or there was none"
+            raise NotFound(what, "See what waits with `issuer transaction list`.")
+        if sent.newest.cancels:
+            rpc.broadcast(self._node, sent.newest.raw)
+            return sent.newest.hash
         offered = self._offered(sent).bumped(self._suggest())
-        if offered.max_fee > self._limits.max_fee:
-            raise Refused("replacing it needs a fee above the cap", "Raise the cap, or wait for lower fees.")
         fields = _fields(self._deployment.chain_id, sent.nonce, sent.signer, "0x", CANCEL_GAS, offered)
         signed = self._signers.signer(sent.role).sign_transaction(fields)
         with self._store.unit("store a cancellation") as unit:
@@ -369,7 +373,7 @@ class Sender:
     def _pass_on(self, sent: Sent) -> int:
         """Send what another process signed; if that one does not raise the fee when it should, say so."""
         rpc.broadcast(self._node, sent.newest.raw)
-        if self._age(sent) >= 2 * self._limits.bump_after:
+        if self._age(sent) >= 2 * self._limits.bump_after and not self._is_last_offer(sent):
             self._stuck(sent, f"no process with the {sent.role} key raises its fee")
         return 0
 
@@ -392,18 +396,24 @@ class Sender:
         return 1
 
     def _may_offer(self, sent: Sent, gas: int, offered: Fees) -> bool:
-        """Whether the key has the money and the cap is not passed; if not, that is a fact.
+        """Whether the key has the money and the cap is not passed, but by a cancellation once; if not, that is a fact.
 
         A higher fee would not help what waits for the money of its key: it would take more of it.
         """
+        if self._is_last_offer(sent):
+            return False
         balance, needed = rpc.balance(self._node, sent.signer), gas * offered.max_fee
         if balance < needed:
             self._poor(sent.role, sent.signer, sent.nonce, balance, needed)
-        elif offered.max_fee > self._limits.max_fee:
+        elif offered.max_fee > self._limits.max_fee and not sent.newest.cancels:
             self._stuck(sent, "its fee is at the cap")
         else:
             return True
         return False
+
+    def _is_last_offer(self, sent: Sent) -> bool:
+        """Whether it is a cancellation past the cap: nobody can do more about it, and so nobody is told."""
+        return sent.newest.cancels and sent.newest.max_fee > self._limits.max_fee
 
     def _offered(self, sent: Sent) -> Fees:
         return Fees(max_fee=sent.newest.max_fee, priority_fee=sent.newest.priority_fee)

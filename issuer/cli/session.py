@@ -59,10 +59,9 @@ class Session:
         self._show(*self._carry_out(operation, body, prepare))
 
     def ask_then(self, operation: str, body: Mapping[str, Any], act: "Act", then: Callable[[], object]) -> None:
-        """The same for what ends outside the database, once the request is recorded; a repetition only answers."""
+        """The same for what ends outside the database, once the request is recorded; a repetition ends it again."""
         key, given = self._carry_out(operation, body, lambda: act)
-        if not given.replayed:
-            then()
+        then()
         self._show(key, given)
 
     def ask_sent(

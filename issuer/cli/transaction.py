@@ -19,7 +19,8 @@ def transaction() -> None:
     """See the transactions that wait for finality, and give up one that no block takes.
 
     The service raises the fee of what waits too long, up to a cap. Past it, a person may give the transaction up: its
-    nonce is then used by a bare transfer, and what it was for is decided anew once that is final.
+    nonce is then used by a bare transfer, and what it was for is decided anew once that is final. The fee of that
+    transfer may pass the cap by an eighth: a node takes no replacement for less.
     """
 
 
@@ -37,7 +38,10 @@ def list_(session: Session) -> None:
 @click.argument("transaction_id", type=NUMBER, metavar="TRANSACTION")
 @asks
 def cancel(session: Session, transaction_id: int) -> None:
-    """Give up a transaction that no block takes; it may still be mined before its replacement is."""
+    """Give up a transaction that no block takes; it may still be mined before its replacement is.
+
+    If the node does not answer, repeat it with the same key: the replacement is signed once, and sent again.
+    """
     issuer = session.issuer
 
     def act(unit: Unit) -> dict[str, Any]:

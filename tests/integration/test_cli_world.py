@@ -348,6 +348,29 @@ def test_a_halted_key_is_resumed_by_a_person(cycle: World, shell: Shell) -> None
     assert {row["job"]: row["halted"] for row in shell.answer("key", "list")}["freezer"] is None
 
 
+def test_a_cancellation_that_was_cut_short_is_ended_by_its_repetition(
+    cycle: World, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waits() -> list[dict[str, Any]]:
+        return [row for row in shell.answer("transaction", "list") if row["kind"] == "freeze"]
+
+    shell.answer("freeze", "b", "--case", "c/9")
+    while not waits():
+        assert cycle.issuer.service.step()
+    (waiting,) = waits()
+    asked = ("transaction", "cancel", str(waiting["id"]), "--key", "cut")
+    with monkeypatch.context() as silent:
+        silent.setenv("RPC_URL", "http://127.0.0.1:1")
+        assert shell.error(*asked)[0] == "unreachable"
+    assert waits() == [waiting]
+    assert shell.answer(*asked)["hash"] == waiting["hash"]
+    (replaced,) = waits()
+    assert (replaced["offers"], replaced["hash"] != waiting["hash"]) == (2, True)
+    cycle.until(lambda: not waits())
+    code, what = shell.error(*asked)
+    assert (code, "has ended" in what) == ("not-found", True)
+
+
 def test_another_chain_behind_the_address_is_refused(
     cycle: World, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

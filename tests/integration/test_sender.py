@@ -583,11 +583,48 @@ def test_what_does_not_wait_cannot_be_cancelled(sandbox: Sandbox) -> None:
         sandbox.sender.cancel(1)
 
 
-def test_a_cancellation_above_the_cap_is_refused(sandbox: Sandbox, alice: str) -> None:
-    waiting_mint(sandbox, alice)
-    sandbox.limits = Limits(max_fee=1)
-    with pytest.raises(Refused, match="cap"):
-        sandbox.sender.cancel(sandbox.rows(tables.transaction)[-1].id)
+def test_a_cancellation_passes_the_cap_by_one_rise(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    """Where the lock says that it may be cancelled; then no more can be done, and nothing more is told."""
+    sandbox.limits = Limits(max_fee=5 * 10**9)
+    minting = waiting_mint(sandbox, alice)
+    while not sandbox.told("stuck"):
+        clock.advance(60)
+        sandbox.sender.send()
+    before, told = forms(sandbox, minting)[-1], sandbox.told("stuck")
+    hash_ = sandbox.sender.cancel(before.transaction_id)
+    last = forms(sandbox, minting)[-1]
+    assert (last.hash, last.cancels) == (hash_, True)
+    assert last.max_fee == -(-before.max_fee * 9 // 8) > 5 * 10**9
+    clock.advance(3600)
+    assert sandbox.sender.send() == 0
+    assert forms(sandbox, minting)[-1] == last
+    assert sandbox.told("stuck") == told
+    (sent,) = of(sandbox.settle(), "sent")
+    assert (sent["outcome"], sent["transaction"]) == ("cancelled", hash_)
+
+
+def test_a_cancellation_that_waits_is_raised_past_the_cap_once(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    sandbox.limits = Limits(max_fee=5 * 10**9)
+    minting = waiting_mint(sandbox, alice)
+    sandbox.sender.cancel(forms(sandbox, minting)[-1].transaction_id)
+    for _ in range(12):
+        clock.advance(60)
+        sandbox.sender.send()
+    *others, last = [form.max_fee for form in forms(sandbox, minting)]
+    assert max(others) <= 5 * 10**9 < last
+    assert sandbox.told("stuck") == []
+
+
+def test_a_cancellation_is_signed_once_and_sent_again(sandbox: Sandbox, alice: str) -> None:
+    minting = waiting_mint(sandbox, alice)
+    transaction_id, sent = forms(sandbox, minting)[-1].transaction_id, broadcasts(sandbox)
+    hashes = {sandbox.sender.cancel(transaction_id) for _ in range(2)}
+    assert hashes == {form.hash for form in forms(sandbox, minting) if form.cancels}
+    assert len(hashes) == len(set(sent)) == 1
+    assert len(sent) == 2
+    sandbox.settle()
+    with pytest.raises(NotFound, match="has ended"):
+        sandbox.sender.cancel(transaction_id)
 
 
 def test_a_key_without_gas_money_is_told_once_and_goes_on_when_paid(sandbox: Sandbox, alice: str) -> None:
