@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from issuer import audit
 from issuer.audit.record import canonical
-from issuer.errors import Conflict, IssuerError, Locked, Refused
+from issuer.errors import Conflict, IssuerError, Locked, Refused, Unreachable
 from issuer.store import recovery
 from issuer.store.tables import request
 from issuer.store.unit import Store, Unit
@@ -58,8 +58,15 @@ def carry_out(store: Store, request: Request, act: Callable[[Unit], dict[str, An
         return _once(store, request, act)
     except IntegrityError:
         return _replay_after_race(store, request)
-    except Refused as refusal:
-        _record_refusal(store, request, refusal)
+    except Unreachable:
+        raise
+    except IssuerError as error:
+        # Another call with this key may have been first, and done what is refused now.
+        known = find(store, request)
+        if known is not None:
+            return known
+        if isinstance(error, Refused):
+            _record_refusal(store, request, error)
         raise
 
 

@@ -2,9 +2,10 @@
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +13,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select, text
 
+from issuer.audit import trail
 from issuer.audit.folder import LogFolder
 from issuer.audit.integrator import Integrator
 from issuer.errors import Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units
 from issuer.operations import deposits, mints, redemptions
+from issuer.operations.requests import Answer, Request, carry_out
 from issuer.service import Service
 from issuer.store import facts, tables, turn
 from issuer.store.facts import News
 from issuer.store.states import Door, OrderState, PayoutKind, PayoutState, ReportState
-from issuer.store.unit import Store
+from issuer.store.unit import Store, Unit
 from tests.bank_folder import signer
 from tests.clock import START
 from tests.integration.desk import AUDITOR, BANK, COLLECTION, FEED, POLICY, RESERVE, TOKEN, Desk
@@ -35,6 +38,9 @@ ORDERS = 24
 FEN = 1_000_00
 UNITS = fen_to_units(FEN)
 DEADLOCKS = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+LOCK_WAITS = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 SMALL_BATCHES = replace(POLICY, batch_limit=3)
 
 
@@ -217,6 +223,42 @@ def test_money_is_not_bound_and_sent_back_at_once(desk: Desk) -> None:
             refund = pool.submit(desk.act, deposits.refund, desk.policy, deposit_id=1)
         with pytest.raises(Refused, match="less than"):
             refund.result()
+
+
+def test_two_calls_with_one_key_at_once_get_one_answer(desk: Desk) -> None:
+    """The second passes the look at the key, waits for the turn, and finds done what it was to do."""
+    desk.customer("Alice Limited", account(1), address(1))
+    desk.wire(account(1), "Alice Limited", FEN)
+    asked = Request(caller="operator:ann", key="k-1", operation="deposit.refund", body={"deposit_id": 1})
+
+    def refund(unit: Unit) -> dict[str, object]:
+        return deposits.refund(unit, POLICY, deposit_id=1)
+
+    with ThreadPoolExecutor(1) as pool:
+        second: list[Future[Answer]] = []
+
+        def refund_slowly(unit: Unit) -> dict[str, object]:
+            done = refund(unit)
+            second.append(pool.submit(carry_out, desk.store, asked, refund))
+            until_one_waits(desk.store)
+            return done
+
+        first = carry_out(desk.store, asked, refund_slowly)
+        again = second[0].result()
+    assert (first.replayed, again.replayed, again.body) == (False, True, first.body)
+    with desk.store.read() as connection:
+        actions = [entry.record.action for entry in trail.latest(connection, 100)]
+    assert "request.refused" not in actions
+
+
+def until_one_waits(store: Store) -> None:
+    """Until some process waits for a lock of the database."""
+    for _ in range(200):
+        with store.read() as connection:
+            if connection.scalar(LOCK_WAITS):
+                return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
 
 
 def test_who_does_not_have_the_turn_goes_on_with_something_else(desk: Desk, tmp_path: Path) -> None:
