@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from issuer.audit import restoration
 from issuer.audit.record import Record
 from issuer.audit.restoration import Lost
-from issuer.errors import IssuerError, Refused, Unreachable
+from issuer.errors import Conflict, IssuerError, Refused, Unreachable
 from issuer.operations import intake, locks
 from issuer.operations.causes import ACTS, ENTERED, SILENT, Act, alone, kinds
 from issuer.operations.policy import Policy
@@ -97,7 +97,7 @@ class Replay:
     def leave_out(self, place: int, *, case: str, actor: str) -> dict[str, Any]:
         """Go on without the effect of the record that waits; minting and payouts stay locked until it is settled.
 
-        Raises Refused if another record waits.
+        Raises Refused if another record waits, Conflict if another process has applied it meanwhile.
         """
         if not self._look() or self._window[0].place != place:
             raise Refused(f"record {place} is not the one that waits", "See `issuer status`.")
@@ -109,7 +109,10 @@ class Replay:
                 remedy = "Bring books and orders to what the record says, by hand, then clear the lock."
                 locks.engage(unit, scope, f"left-out-{place}", reason, remedy)
 
-        self._try(lambda _unit, _policy, recall: recall.use_head(), actor=actor, then=then)
+        if not self._try(lambda _unit, _policy, recall: recall.use_head(), actor=actor, then=then):
+            raise Conflict(
+                f"record {place} was not left out: {self._why}", "See `issuer recovery show` before you repeat it."
+            )
         return {"place": place, "action": head.action, "subject": head.subject, "case": case}
 
     # -- one record
@@ -222,7 +225,10 @@ class Replay:
         """Do it in one unit, and note as applied the records at the places that it returns; False if it cannot be."""
         try:
             with self._store.unit("apply records again", *([actor] if actor else [])) as unit:
-                if not turn.take(unit):
+                # A step of the service comes again, a person does not know that it must.
+                if actor is not None:
+                    turn.wait(unit)
+                elif not turn.take(unit):
                     raise Unmatched("another process decides")
                 places = do(unit)
                 if not restoration.applied(unit, places):

@@ -11,18 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, func, insert, select, text, update
 
 from issuer.audit import trail
 from issuer.audit.folder import LogFolder
 from issuer.audit.integrator import Integrator
-from issuer.errors import Refused
+from issuer.errors import Conflict, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units
-from issuer.operations import deposits, mints, redemptions
+from issuer.operations import deposits, locks, mints, redemptions
+from issuer.operations.replay import Replay
 from issuer.operations.requests import Answer, Request, carry_out
 from issuer.service import Service
-from issuer.store import facts, tables, turn
+from issuer.store import facts, recovery, tables, turn
 from issuer.store.facts import News
 from issuer.store.states import Door, OrderState, PayoutKind, PayoutState, ReportState
 from issuer.store.unit import Store, Unit
@@ -249,6 +250,32 @@ def test_two_calls_with_one_key_at_once_get_one_answer(desk: Desk) -> None:
     with desk.store.read() as connection:
         actions = [entry.record.action for entry in trail.latest(connection, 100)]
     assert "request.refused" not in actions
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_person_leaves_a_record_out_after_whoever_has_the_turn(desk: Desk, applied: bool) -> None:
+    with desk.store.unit("lose the effect of the first record") as unit:
+        first = unit.connection.scalar(select(func.min(tables.audit_record.c.id)))
+        unit.connection.execute(update(tables.audit_record).where(tables.audit_record.c.id == first).values(place=0))
+        unit.connection.execute(insert(tables.unapplied).values(place=0))
+    replay = Replay(desk.store, POLICY)
+    with ThreadPoolExecutor(1) as pool:
+        other = Store(desk.store.url, desk.store._clock)
+        with other.unit("decide") as unit:
+            assert turn.take(unit)
+            left = pool.submit(replay.leave_out, 0, case="C-1", actor="operator:ann")
+            until_one_waits(desk.store)
+            if applied:
+                unit.connection.execute(delete(tables.unapplied))
+        other.close()
+        if applied:
+            with pytest.raises(Conflict, match="another process has applied it"):
+                left.result()
+        else:
+            assert left.result()["place"] == 0
+    with desk.store.read() as connection:
+        assert recovery.behind(connection) == 0
+        assert bool(locks.live(connection)) is not applied
 
 
 def until_one_waits(store: Store) -> None:
