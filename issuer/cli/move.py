@@ -6,7 +6,7 @@ from issuer import files
 from issuer.cli import answer
 from issuer.cli.parameters import answers
 from issuer.cli.session import Session
-from issuer.errors import InvalidInput, Misconfigured
+from issuer.errors import InvalidInput, Misconfigured, Refused
 from issuer.settings import set_outside, with_setting
 from issuer.store import backup, schema
 from issuer.store import move as house
@@ -21,8 +21,9 @@ _VARIABLE = "DATABASE_URL"
 def move(session: Session, url: str) -> None:
     """Move the database from the file in the home to the empty PostgreSQL database at URL.
 
-    End `issuer run` first. All rows are copied, or none; from then on the home's settings name the new database. The
-    old file is set aside under another name: a service that ran on it would be a second issuer with the same keys.
+    End `issuer run` first. All rows are copied, or none. From then on the old file takes no more writes, since a
+    service that ran on it would be a second issuer with the same keys; the home's settings name the new database. What
+    was cut short is finished by the same command.
     """
     if not url.startswith("postgresql://"):
         raise InvalidInput("that is no address of a PostgreSQL database", "Give postgresql://user@host/name.")
@@ -30,6 +31,8 @@ def move(session: Session, url: str) -> None:
         raise Misconfigured(f"{_VARIABLE} is set outside the home", "Unset it: the home is to remember the new one.")
     issuer = session.issuer
     old, memory = issuer.settings.database_url, issuer.home.memory
+    if old == url:
+        raise Refused("the home's database is there already", "Nothing is left to do; the old file may be deleted.")
     backup.require_idle(old)
     source, target = Store(old, issuer.clock), Store(url, issuer.clock)
     try:
@@ -38,8 +41,7 @@ def move(session: Session, url: str) -> None:
         source.close()
         target.close()
     files.replace(memory, with_setting(memory.read_text(), _VARIABLE, url).encode(), mode=0o600)
-    kept = backup.set_aside(old, issuer.clock.now())
-    answer.record({"rows": sum(rows.values()), "set_aside": str(kept)}, as_json=session.as_json)
+    answer.record({"rows": sum(rows.values()), "left": str(backup.path_of(old))}, as_json=session.as_json)
 
 
 @click.command()

@@ -94,15 +94,6 @@ def require_idle(url: str) -> None:
     _settle(path_of(url))
 
 
-def set_aside(url: str, now: int) -> Path:
-    """Take a database out of use; where it lies now. Raises Refused while a process has it open."""
-    path = path_of(url)
-    kept = path.with_name(f"{path.name}.moved-{utc(now).replace(':', '')}")
-    _settle(path)
-    _place(path, kept, "move.keep")
-    return kept
-
-
 def _settle(path: Path) -> None:
     """Bring a database into its one file. Raises Refused while another process uses it."""
     try:

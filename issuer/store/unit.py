@@ -6,22 +6,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, select, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from issuer import crash
 from issuer.clock import Clock
 from issuer.errors import Misconfigured, Unreachable
 from issuer.store import schema
+from issuer.store.tables import setting
 
 if TYPE_CHECKING:
     import psycopg
 
 _WROTE = "wrote"
+_MOVE = select(setting.c.value).where(setting.c.name == bindparam("name"))
 
 _CONNECT_TIMEOUT = 10  # seconds for each of the servers that the URL names
 _STATEMENTS = 1000  # prepared ones that SQLite's driver keeps; all of the program's are fewer
 _IDLE_TIMEOUT = 60_000  # milliseconds; a process that stops in the middle of a unit does not hold others up for ever
+
+MOVED = "moved"
+"""The setting that names a move: the SQLite database that has it takes no more writes, the PostgreSQL one goes on."""
 
 SERVICE = "service"
 """The actor of what the service does by itself; people act as ``operator:NAME``."""
@@ -62,10 +67,14 @@ class Store:
 
     @contextmanager
     def unit(self, name: str, actor: str = SERVICE) -> Iterator[Unit]:
-        """Open a unit of work; commit at the end of the block, or roll all of it back on any error."""
+        """Open a unit of work; commit at the end of the block, or roll all of it back on any error.
+
+        Raises Misconfigured in a database that was moved.
+        """
         with _answering(), self._connection(writes=True) as connection:
             transaction = connection.begin()
             try:
+                _require_home(connection)
                 yield Unit(
                     connection=connection,
                     actor=actor,
@@ -125,6 +134,20 @@ def _answering() -> Iterator[None]:
     except (OperationalError, InterfaceError, InternalError) as error:
         reason = str(error.orig).strip().partition("\n")[0]
         raise Unreachable(f"the database does not answer: {reason}") from error
+
+
+def move_of(connection: Connection) -> str | None:
+    """The move that was made from this database, or into it."""
+    return connection.execute(_MOVE, {"name": MOVED}).scalar()
+
+
+def _require_home(connection: Connection) -> None:
+    # A process that waited while it was moved, or was started then, must not write to what was left behind.
+    if connection.dialect.name == "sqlite" and move_of(connection) is not None:
+        raise Misconfigured(
+            "this database was moved to a server, and takes no more writes",
+            "Start it again with the home's settings. If they still name this one, repeat `issuer move` as it was.",
+        )
 
 
 def _require_fit(connection: Connection) -> None:

@@ -21,7 +21,7 @@ from issuer.ledger import chart, journal
 from issuer.operations import binding, wallets
 from issuer.operations.binding import Binding
 from issuer.settings import Settings, load
-from issuer.store import tables
+from issuer.store import move, tables
 from issuer.store.unit import Store
 from tests import shell as shells
 from tests.clock import ManualClock
@@ -393,6 +393,25 @@ def test_a_home_may_keep_its_database_on_a_server(
     monkeypatch.delenv("DATABASE_URL")
     shell.answer("customer", "add", "A", "--jurisdiction", "HK", "--account", "388000000001")
     assert not (tmp_path / "server/issuer.db").exists()
+    assert shell.answer("customer", "show", "1")["name"] == "A"
+
+
+def test_a_home_moves_to_a_server_and_leaves_the_file_behind(home: Path, shell: Shell, postgresql: str) -> None:
+    """Cut short once, when the rows are there and the settings still name the file."""
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        for name in ("moved_to", "elsewhere"):
+            connection.execute(f"CREATE DATABASE {name}".encode())
+    url, other = (postgresql.replace("/postgres?", f"/{name}?") for name in ("moved_to", "elsewhere"))
+    add = ("customer", "add", "A", "--jurisdiction", "HK", "--account", "388000000001", "--key", "k-1")
+    old, new = Store(f"sqlite:///{home}/issuer.db", ManualClock()), Store(url, ManualClock())
+    move.copy(old, new)
+    for store in (old, new):
+        store.close()
+    assert shell.refusal(*add) == (1, "misconfigured")
+    assert shell.refusal("move", other) == (1, "refused")
+    assert shell.answer("move", url)["left"] == str(home / "issuer.db")
+    assert shell.answer(*add)["name"] == "A"
+    assert shell.refusal("move", url) == (1, "refused")
     assert shell.answer("customer", "show", "1")["name"] == "A"
 
 

@@ -1,20 +1,27 @@
 """Moving the database: every row arrives as it was, and the house goes on from there."""
 
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Table, select, text
 
+from issuer import crash
 from issuer.errors import Misconfigured, Refused
 from issuer.ledger import journal
 from issuer.money import fen_to_units
-from issuer.operations import mints
+from issuer.operations import customers, mints
+from issuer.operations.requests import Request, carry_out
 from issuer.store import backup, move
 from issuer.store.tables import metadata
-from issuer.store.unit import Store
+from issuer.store.unit import Store, Unit
 from tests.clock import ManualClock
-from tests.integration.desk import ALICE, ALICE_BANK, POLICY, Desk
+from tests.integration.desk import ALICE, ALICE_BANK, BOB_BANK, POLICY, Desk
 
 FEN = 1_000_00
 UNITS = fen_to_units(FEN)
@@ -77,14 +84,82 @@ def test_a_house_that_is_lived_in_is_not_moved_into(old: Store, url: str, clock:
     old.close()
 
 
-def test_a_database_in_use_is_not_set_aside(old: Store) -> None:
+def test_a_database_in_use_is_not_moved(old: Store) -> None:
     with old.unit("work"), pytest.raises(Refused, match="in use"):
         backup.require_idle(old.url)
     old.close()
-    kept = backup.set_aside(old.url, 0)
-    assert kept.name == "issuer.db.moved-1970-01-01T000000Z"
     with pytest.raises(Misconfigured):
         backup.require_idle("postgresql://somewhere/else")
+
+
+def test_who_waits_while_it_is_moved_is_told_and_nothing_is_lost(
+    old: Store, url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another operator's command is accepted by the database that goes on, or by none."""
+    new, other, copying = Store(url, clock), Store(old.url, clock), threading.Event()
+    finish = move.continue_numbers
+
+    def slowly(unit: Unit, tables: Sequence[Table]) -> None:
+        copying.set()
+        time.sleep(0.5)
+        finish(unit, tables)
+
+    monkeypatch.setattr(move, "continue_numbers", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        moving = pool.submit(move.copy, old, new)
+        copying.wait(30)
+        with pytest.raises(Misconfigured, match="was moved"):
+            ask(other)
+        moving.result()
+    assert rows(old) == rows(new)
+    assert ask(new)["name"] == "Bob"
+    for store in (new, other, old):
+        store.close()
+
+
+def ask(store: Store) -> dict[str, object]:
+    asked = Request(caller="operator:ben", key="k-1", operation="customer.add", body={})
+    added = partial(customers.add, policy=POLICY, name="Bob", jurisdiction="HK", bank_account=BOB_BANK)
+    return carry_out(store, asked, added).body
+
+
+MOMENTS = [
+    "before commit move in",
+    "after commit move in",
+    "before commit hold still",
+    "after commit hold still",
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_move_that_was_cut_short_is_repeated(old: Store, url: str, clock: ManualClock, moment: str) -> None:
+    """Until the last commit the old database is the one that goes on, and then it is the new one."""
+    new, before = Store(url, clock), rows(old)
+
+    def die(point: str) -> None:
+        if point == moment:
+            raise KeyboardInterrupt
+
+    crash.observe(die)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            move.copy(old, new)
+    finally:
+        crash.observe(None)
+    if moment == "after commit hold still":
+        assert move.copy(old, new) == {}
+        assert ask(new)["name"] == "Bob"
+    else:
+        assert rows(old) == before
+        assert ask(old)["name"] == "Bob"
+    if moment == "before commit move in":
+        assert move.copy(old, new)["customer"] == 2
+    elif moment != "after commit hold still":
+        with pytest.raises(Refused, match="has rows already") as refused:
+            move.copy(old, new)
+        assert "drop that database" in refused.value.do
+    new.close()
+    old.close()
 
 
 def test_a_database_that_knows_no_letters_is_refused(postgresql: str, clock: ManualClock) -> None:
