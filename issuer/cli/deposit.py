@@ -13,7 +13,7 @@ def deposit() -> None:
     """Follow the wires that came in, and send one back.
 
     A wire from a customer's registered account, in the customer's name, is the customer's; any other goes back to its
-    sender by itself.
+    sender by itself, or if the bank does not tell the sender, waits until the bank takes it back.
     """
 
 
@@ -23,7 +23,7 @@ def list_(session: Session) -> None:
     """List all deposits."""
     with session.issuer.store.read() as connection:
         found = deposits.every(connection)
-    columns = ("id", "amount", "customer_id", "sender_account", "sender_name", "state", "at")
+    columns = ("id", "amount", "customer_id", "sender_account", "sender_name", "state", "reason", "at")
     answer.rows(found, columns, empty="No money has come in yet.", as_json=session.as_json)
 
 

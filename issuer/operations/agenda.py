@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, exists, select
 from issuer.operations import batches, deposits, mints, powers, redemptions, reserve
 from issuer.operations.policy import Policy
 from issuer.store import turn
-from issuer.store.states import BatchState, DepositState, OrderState, ProposalState, RedemptionState, ReportState
-from issuer.store.tables import batch, deposit, mint_order, proposal, redemption, report
+from issuer.store.states import BatchState, OrderState, ProposalState, RedemptionState, ReportState
+from issuer.store.tables import batch, mint_order, proposal, redemption, report
 from issuer.store.unit import Store, Unit
 
 
@@ -27,7 +27,7 @@ class Item:
 ITEMS = (
     Item(
         name="return deposits",
-        waiting=exists().where(deposit.c.state == DepositState.SUSPENSE),
+        waiting=exists().where(deposits.RETURNABLE),
         act=deposits.return_to_senders,
     ),
     Item(

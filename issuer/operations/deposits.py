@@ -7,7 +7,7 @@ and goes back to where it came from.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, and_, insert, select
 
 from issuer import audit
 from issuer.errors import NotFound, Refused
@@ -21,6 +21,9 @@ from issuer.store import turn
 from issuer.store.states import DepositState, PayoutKind, Scope
 from issuer.store.tables import deposit
 from issuer.store.unit import Unit
+
+RETURNABLE = and_(deposit.c.state == DepositState.SUSPENSE, deposit.c.sender_account != "", deposit.c.sender_name != "")
+"""What lies in suspense and can be sent back: an order must name an account and its holder."""
 
 _INSERT = insert(deposit)
 
@@ -39,7 +42,7 @@ class Credit:
 def take(unit: Unit, policy: Policy, credit: Credit) -> None:
     """Post a credit to the customer it belongs to, or to suspense; mint it if the customer asked for that once."""
     owner = customers.by_account(unit.connection, credit.sender_account)
-    reason = _mismatch(owner, credit.sender_name)
+    reason = _mismatch(owner, credit)
     state = DepositState.SUSPENSE if reason else DepositState.CREDITED
     customer_id = owner["id"] if owner and not reason else None
     _insert(unit, credit, state, customer_id, reason)
@@ -88,11 +91,10 @@ def refund(unit: Unit, policy: Policy, *, deposit_id: int) -> dict[str, Any]:
 
 
 def return_to_senders(unit: Unit, policy: Policy) -> int:
-    """Send back what lies in suspense; the number of payouts instructed."""
+    """Send back what lies in suspense, if the bank has told where it came from; the number of payouts instructed."""
     if locks.locked(unit.connection, Scope.PAYOUTS):
         return 0
-    statement = select(deposit).where(deposit.c.state == DepositState.SUSPENSE).order_by(deposit.c.id)
-    rows = unit.connection.execute(statement).mappings().all()
+    rows = unit.connection.execute(select(deposit).where(RETURNABLE).order_by(deposit.c.id)).mappings().all()
     for row in rows:
         send_back(unit, policy, dict(row), PayoutKind.RETURN, chart.SUSPENSE)
     return len(rows)
@@ -133,10 +135,12 @@ def every(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(select(deposit).order_by(deposit.c.id)).mappings()]
 
 
-def _mismatch(owner: dict[str, Any] | None, sender_name: str) -> str | None:
+def _mismatch(owner: dict[str, Any] | None, credit: Credit) -> str | None:
+    if not (credit.sender_account and credit.sender_name):
+        return "the bank tells no account and name to send it back to"
     if owner is None:
         return "the sending account is not registered to a customer"
-    if not customers.same_name(owner["name"], sender_name):
+    if not customers.same_name(owner["name"], credit.sender_name):
         return "the sender's name is not the customer's"
     return None
 

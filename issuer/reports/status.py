@@ -125,7 +125,7 @@ def deposits(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
             what=f"deposit {row['id']} of {format_fen(row['amount_fen'])} CNH",
             why=row["reason"] or "the bank to send it back",
             since=row["at"],
-            do=None,
+            do=None if row["sender_account"] and row["sender_name"] else "Ask the bank to take it back.",
         )
         for row in found
         if row["state"] in (DepositState.SUSPENSE, DepositState.RETURNING)

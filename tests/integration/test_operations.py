@@ -1,16 +1,21 @@
 """The issuer's work on both engines: money becomes tokens and tokens money, whatever the bank and the chain tell."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import select, update
 
+from issuer.bank.folder import DirectoryFolder
+from issuer.bank.outbox import Outbox
 from issuer.errors import Conflict, Locked, NotFound, Refused
 from issuer.ledger import chart
 from issuer.money import fen_to_units
 from issuer.operations import batches, customers, deposits, locks, mints, redemptions, reserve, wallets
 from issuer.operations.customers import Prohibited
 from issuer.operations.requests import Request, carry_out
+from issuer.reports import status
 from issuer.store.states import Door, IntentState, PayoutKind, PayoutState
-from issuer.store.tables import customer, intent
+from issuer.store.tables import audit_record, customer, intent, log_tree
 from issuer.store.unit import Store
 from tests.clock import ManualClock
 from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
@@ -65,6 +70,32 @@ def test_other_peoples_money_goes_back(desk: Desk, account: str, name: str) -> N
     assert (back.creditor_account, back.creditor_name, back.amount_fen) == (account, name, FEN)
     desk.book(back)
     assert desk.balances() == {}
+
+
+@pytest.mark.parametrize(("account", "name"), [("", ""), ("", "Alice Limited"), (ALICE_BANK, "")])
+def test_money_without_a_sender_waits_and_holds_up_nothing(
+    desk: Desk, alice: int, tmp_path: Path, account: str, name: str
+) -> None:
+    """Interest, or cash that was paid in: a payment to nobody could not even be written."""
+    desk.wire(account, name, 5)
+    desk.wire("999000000009", "Mallory", FEN)
+    assert desk.act(deposits.return_to_senders, POLICY) == 1
+    with desk.store.unit("seal") as unit:
+        unit.connection.execute(update(audit_record).values(place=audit_record.c.id))
+        unit.connection.execute(update(log_tree).values(published=1000))
+    assert Outbox(desk.store, DirectoryFolder(tmp_path), lambda _old, _new: []).send() == 1
+    (back,) = desk.payouts(PayoutKind.RETURN)
+    assert back.creditor_account == "999000000009"
+    with desk.store.read() as connection:
+        (wait, _) = status.deposits(deposits.every(connection))
+    assert (wait.why, wait.do) == (
+        "the bank tells no account and name to send it back to",
+        "Ask the bank to take it back.",
+    )
+    desk.entry("debit", COLLECTION, 5, counterparty_account=account, counterparty_name=name, reversal=True)
+    desk.book(back)
+    assert (desk.balances(), codes(desk)) == ({}, set())
+    assert alice
 
 
 def test_one_entry_is_taken_once(desk: Desk, alice: int) -> None:
