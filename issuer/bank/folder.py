@@ -1,5 +1,6 @@
 """The bank folder: the only way to and from the bank and the auditor. Files appear whole or not at all, and stay."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -29,12 +30,13 @@ class DirectoryFolder:
 
     def names(self, folder: str) -> list[str]:
         try:
-            entries = list((self._path / folder).iterdir())
+            with os.scandir(self._path / folder) as entries:
+                files_there = [entry.name for entry in entries if entry.is_file()]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise Unreachable(f"the bank folder cannot be read: {error}") from error
-        return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        return sorted(name for name in files_there if not name.startswith("."))
 
     def read(self, folder: str, name: str) -> bytes:
         try:

@@ -7,12 +7,12 @@ put it there whole. Notices after it wait for it as they wait for one that is mi
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, takewhile
+from itertools import chain, takewhile
 
 from sqlalchemy import bindparam, select
 
 from issuer.bank.folder import BankFolder
-from issuer.errors import InvalidInput, MalformedDocument
+from issuer.errors import InvalidInput, MalformedDocument, Unreachable
 from issuer.messages import camt, pain
 from issuer.messages import folder as documents
 from issuer.messages.camt import Entry, Side
@@ -64,8 +64,8 @@ class Inbox:
         return None
 
     def _collect(self, source: str) -> int:
-        found, taken = self._documents(source), 0
-        while some := list(islice(found, _TOGETHER)):
+        taken = 0
+        for some in _together(self._documents(source)):
             self._take(source, some)
             taken += len(some)
         return taken
@@ -79,15 +79,15 @@ class Inbox:
 
     def _new_names(self, source: str) -> tuple[list[str], list[str]]:
         """The files not taken yet: the notices that follow the last one taken, and all others."""
-        names = self._folder.names(source)
+        # A listing is no view of one moment. With two, every notice is seen that was written before a statement.
+        early, late = self._folder.names(source), self._folder.names(source)
         # What was taken once stays taken, so the database is asked only when there is a name to look for.
-        if not self._taken[source].issuperset(names):
+        if not self._taken[source].issuperset(late):
             with self._store.read() as connection:
                 self._taken[source] = set(connection.scalars(_TAKEN, {"source": source}))
         known = self._taken[source]
-        fresh = [name for name in names if name not in known]
-        others = [name for name in fresh if documents.notice_of(name) is None]
-        return list(_consecutive(fresh, _notices(known))), others
+        others = [name for name in early if name not in known and documents.notice_of(name) is None]
+        return list(_consecutive((name for name in late if name not in known), _notices(known))), others
 
     def _read(self, source: str, name: str) -> Document | None:
         """One file; None if it cannot be read, which is told."""
@@ -117,6 +117,23 @@ class Inbox:
         told = {"name": path, "digest": digest, "what": what}
         with self._store.unit("tell a malformed document") as unit:
             facts.bring(unit, Door.BANK, [News(key=key, kind="malformed", payload=told)])
+
+
+def _together(found: Iterable[Document]) -> Iterator[list[Document]]:
+    """Some documents at a time; at one that the folder does not give, those before it, and then its error."""
+    some: list[Document] = []
+    try:
+        for item in found:
+            some.append(item)
+            if len(some) == _TOGETHER:
+                yield some
+                some = []
+    except Unreachable:
+        if some:
+            yield some
+        raise
+    if some:
+        yield some
 
 
 def _notices(names: Iterable[str]) -> int:

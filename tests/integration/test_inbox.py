@@ -7,8 +7,9 @@ from sqlalchemy import select
 
 from issuer.bank.folder import DirectoryFolder
 from issuer.bank.inbox import Inbox
+from issuer.errors import Unreachable
 from issuer.messages import camt
-from issuer.messages.camt import Entry, Notice, Side
+from issuer.messages.camt import Entry, Notice, Side, Statement
 from issuer.messages.folder import BANK_TO_ISSUER, notice_name, statement_name
 from issuer.store import tables
 from issuer.store.unit import Store
@@ -93,3 +94,62 @@ def test_many_files_are_taken_in_one_go_and_in_order(store: Store, folder: Direc
     assert inbox.collect() == 21
     entries = [reference for kind, reference in told(store) if kind == "entry"]
     assert entries == [f"BK{sequence}" for sequence in range(1, 251)]
+
+
+def test_what_is_no_file_is_passed_over(store: Store, folder: DirectoryFolder, inbox: Inbox, tmp_path: Path) -> None:
+    (tmp_path / "folder" / BANK_TO_ISSUER / "archive").mkdir(parents=True)
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    assert inbox.collect() == 1
+    assert told(store) == [("entry", "BK1")]
+
+
+class Barred(DirectoryFolder):
+    """A folder that does not give one of its files."""
+
+    barred = notice_name(3)
+
+    def read(self, folder: str, name: str) -> bytes:
+        if name == self.barred:
+            raise Unreachable("the bank folder cannot be read: permission denied")
+        return super().read(folder, name)
+
+
+def test_what_was_read_before_a_file_that_is_not_given_is_taken(store: Store, tmp_path: Path) -> None:
+    folder = Barred(tmp_path)
+    inbox = Inbox(store, folder)
+    for sequence in range(1, 5):
+        folder.write(BANK_TO_ISSUER, notice_name(sequence), notice(sequence, f"BK{sequence}"))
+    with pytest.raises(Unreachable, match="permission denied"):
+        inbox.collect()
+    assert told(store) == [("entry", "BK1"), ("entry", "BK2")]
+    folder.barred = ""
+    assert inbox.collect() == 2
+
+
+class Hasty(DirectoryFolder):
+    """A folder whose first listing passed a notice's place before it was written, and met the statement after it."""
+
+    missed: str | None = notice_name(1)
+
+    def names(self, folder: str) -> list[str]:
+        missed, self.missed = self.missed, None
+        return [name for name in super().names(folder) if name != missed]
+
+
+def test_a_statement_is_not_seen_without_the_notices_before_it(store: Store, tmp_path: Path) -> None:
+    """It would lock minting: an entry of it was never noticed."""
+    folder = Hasty(tmp_path)
+    day = Statement(
+        sequence=1,
+        created=START,
+        account=ACCOUNT,
+        start=START,
+        end=START,
+        opening_fen=0,
+        closing_fen=100_00,
+        entries=camt.read_notice(notice(1, "BK1")).entries,
+    )
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    folder.write(BANK_TO_ISSUER, statement_name(1), camt.write_statement(day))
+    Inbox(store, folder).collect()
+    assert told(store) == [("entry", "BK1"), ("statement", "")]
