@@ -204,6 +204,14 @@ def unfund_one(unit: Unit, policy: Policy, row: Row[Any]) -> None:
 # -- told by the bank and the chain
 
 
+def in_transit(connection: Connection, found: Payout) -> bool:
+    """Whether a transfer between our accounts has not arrived yet."""
+    name = found.subject.partition(":")[2]
+    if found.kind is PayoutKind.MINT:
+        return bool(_by_reference(connection, name).state == BatchState.FUNDING)
+    return bool(_order(connection, name).state == OrderState.FAILED)
+
+
 def funded(unit: Unit, found: Payout) -> None:
     """The bank has booked a batch's sum on the reserve account."""
     row = _by_reference(unit.connection, found.subject.removeprefix("batch:"))

@@ -1,9 +1,12 @@
 """Bookings: each entry of the bank on our two accounts, turned into postings.
 
-A bank fact always posts: what no order explains goes to suspense and locks minting and payouts.
+A bank fact always posts: what no order explains goes to suspense and locks minting and payouts. Whoever pays us
+writes any id, and ours can be guessed: a credit belongs to an order only by what the bank itself says of it.
 """
 
 from typing import Any
+
+from sqlalchemy import Connection
 
 from issuer import audit
 from issuer.ledger import chart, journal
@@ -20,14 +23,14 @@ from issuer.store.unit import Unit
 def take(unit: Unit, policy: Policy, fact: Fact) -> None:
     """Post one booked entry, whatever it is."""
     entry = fact.payload
-    found = payouts.find(unit.connection, entry["end_to_end_id"])
+    found = _order_of(unit.connection, entry)
     if found is not None and _is_its_debit(found, entry):
         _debit(unit, found, entry["amount_fen"], fact.key)
-    elif found is not None and _is_its_counterpart(found, entry):
+    elif found is not None and _is_its_counterpart(unit.connection, found, entry):
         _counterpart(unit, found, entry["amount_fen"])
     elif found is not None and _is_its_return(found, entry):
         _return(unit, found, entry["amount_fen"], fact.key)
-    elif found is None and _is_deposit(policy, entry):
+    elif _is_deposit(policy, entry):
         deposits.take(unit, policy, _credit(fact))
     elif not (found is None and _is_recall(policy, entry) and deposits.recalled(unit, _credit(fact))):
         _suspend(unit, policy, fact)
@@ -46,6 +49,18 @@ def status(unit: Unit, fact: Fact) -> None:
         _free_cause(unit, found)
 
 
+def _order_of(connection: Connection, entry: dict[str, Any]) -> Payout | None:
+    """The order that an entry belongs to: a credit must be the bank's reversal, or come from the order's other account.
+
+    None for money that somebody else sent under its id.
+    """
+    found = payouts.find(connection, entry["end_to_end_id"])
+    if found is None or entry["direction"] == "debit" or entry["reversal"]:
+        return found
+    other = found.creditor_account if entry["account"] == found.debtor_account else found.debtor_account
+    return found if entry["counterparty_account"] == other else None
+
+
 def _is_its_debit(found: Payout, entry: dict[str, Any]) -> bool:
     due = found.amount_fen + found.fee_fen - found.booked_fen
     open_ = found.state in (PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
@@ -57,11 +72,12 @@ def _is_its_debit(found: Payout, entry: dict[str, Any]) -> bool:
     )
 
 
-def _is_its_counterpart(found: Payout, entry: dict[str, Any]) -> bool:
+def _is_its_counterpart(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
     internal = found.kind in (PayoutKind.MINT, PayoutKind.UNFUND)
     return (
         internal
         and found.state is PayoutState.PAID
+        and batches.in_transit(connection, found)
         and entry["direction"] == "credit"
         and entry["account"] == found.creditor_account
         and entry["amount_fen"] == found.amount_fen
@@ -80,7 +96,13 @@ def _is_its_return(found: Payout, entry: dict[str, Any]) -> bool:
 
 
 def _is_deposit(policy: Policy, entry: dict[str, Any]) -> bool:
-    return bool(entry["direction"] == "credit" and entry["account"] == policy.collection_account)
+    """Whatever id it carries; but not what the bank takes back, nor what comes from our own other account."""
+    return bool(
+        entry["direction"] == "credit"
+        and entry["account"] == policy.collection_account
+        and entry["counterparty_account"] != policy.reserve_account
+        and not entry["reversal"]
+    )
 
 
 def _is_recall(policy: Policy, entry: dict[str, Any]) -> bool:

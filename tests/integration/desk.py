@@ -93,7 +93,8 @@ class Desk:
         end_to_end_id = found.message_id
         self.entry("debit", found.debtor_account, found.amount_fen + found.fee_fen, end_to_end_id=end_to_end_id)
         if found.kind in (PayoutKind.MINT, PayoutKind.UNFUND):
-            self.entry("credit", found.creditor_account, found.amount_fen, end_to_end_id=end_to_end_id)
+            told = {"end_to_end_id": end_to_end_id, "counterparty_account": found.debtor_account}
+            self.entry("credit", found.creditor_account, found.amount_fen, **told)
 
     def status(self, found: Payout, code: str | None = None) -> None:
         told: dict[str, Any] = {

@@ -99,7 +99,7 @@ def test_money_without_a_sender_waits_and_holds_up_nothing(
 
 
 def test_one_entry_is_taken_once(desk: Desk, alice: int) -> None:
-    entry = {"account": COLLECTION, "direction": "credit", "amount_fen": FEN, "end_to_end_id": None}
+    entry = {"account": COLLECTION, "direction": "credit", "amount_fen": FEN, "end_to_end_id": None, "reversal": False}
     for _ in range(2):
         told = {**entry, "counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited"}
         desk.tell(Door.BANK, "entry", key=f"{COLLECTION}|R1|0", **told)
@@ -355,13 +355,15 @@ def test_a_repeated_id_is_never_a_reason_to_instruct_again(desk: Desk, alice: in
     assert desk.payouts(PayoutKind.REDEEM)[0].state is PayoutState.PAID
 
 
-def test_a_returned_payout_is_owed_again(desk: Desk, alice: int) -> None:
+@pytest.mark.parametrize("shown", [{"reversal": True}, {"counterparty_account": ALICE_BANK}])
+def test_a_returned_payout_is_owed_again(desk: Desk, alice: int, shown: dict[str, object]) -> None:
+    """The bank marks it as a reversal, or it comes from the account that was paid."""
     minted(desk, alice)
     burn(desk, UNITS, UNITS)
     desk.act(redemptions.instruct, POLICY)
     (out,) = desk.payouts(PayoutKind.REDEEM)
     desk.book(out)
-    desk.entry("credit", RESERVE, FEN, end_to_end_id=out.message_id)
+    desk.entry("credit", RESERVE, FEN, end_to_end_id=out.message_id, **shown)
     assert desk.balances() == {chart.RESERVE: UNITS, chart.REDEMPTIONS: UNITS}
     assert desk.act(redemptions.instruct, POLICY) == 0
     desk.act(redemptions.release, POLICY, redemption_id=UNITS)
@@ -379,6 +381,52 @@ def test_a_burn_by_an_unknown_wallet_is_held_in_sight(desk: Desk, alice: int) ->
 
 
 # -- facts that no order explains
+
+
+MALLORY = {"counterparty_account": "999000000009", "counterparty_name": "Mallory"}
+
+
+@pytest.mark.parametrize("amount_fen", [1, FEN])
+def test_a_stranger_who_writes_the_id_of_a_refund_makes_a_deposit(desk: Desk, alice: int, amount_fen: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(deposits.refund, POLICY, deposit_id=1)
+    (out,) = desk.payouts(PayoutKind.REFUND)
+    desk.book(out)
+    desk.entry("credit", COLLECTION, amount_fen, end_to_end_id=out.message_id, **MALLORY)
+    units = fen_to_units(amount_fen)
+    assert (desk.balances(), codes(desk)) == ({chart.COLLECTION: units, chart.SUSPENSE: units}, set())
+    assert desk.act(deposits.return_to_senders, POLICY) == 1
+    assert desk.payouts(PayoutKind.RETURN)[0].creditor_account == "999000000009"
+    assert alice
+
+
+@pytest.mark.parametrize("amount_fen", [1, FEN])
+def test_a_stranger_who_writes_the_id_of_a_mint_makes_a_deposit(desk: Desk, alice: int, amount_fen: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    transfer = desk.to_funded()
+    desk.entry("credit", COLLECTION, amount_fen, end_to_end_id=transfer.message_id, **MALLORY)
+    assert (desk.balances()[chart.SUSPENSE], codes(desk)) == (fen_to_units(amount_fen), set())
+
+
+def test_a_transfer_between_our_accounts_arrives_once(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    transfer = desk.to_funded()
+    told = {"end_to_end_id": transfer.message_id, "counterparty_account": COLLECTION}
+    desk.entry("credit", RESERVE, FEN, **told)
+    assert (desk.balances()[chart.SUSPENSE], codes(desk)) == (UNITS, {"unexplained-entry"})
+
+
+@pytest.mark.parametrize("shown", [{"counterparty_account": RESERVE}, {"counterparty_account": "x", "reversal": True}])
+def test_what_the_bank_takes_back_or_moves_between_our_accounts_is_no_deposit(
+    desk: Desk, shown: dict[str, object]
+) -> None:
+    """It would be sent on, out of our accounts or into the reserve."""
+    desk.entry("credit", COLLECTION, 100, counterparty_name="Somebody", **shown)
+    assert codes(desk) == {"unexplained-entry"}
+    with desk.store.read() as connection:
+        assert deposits.every(connection) == []
 
 
 @pytest.mark.parametrize(("direction", "account"), [("debit", RESERVE), ("debit", COLLECTION), ("credit", RESERVE)])

@@ -41,6 +41,7 @@ def _wire(desk: Desk, key: str, amount_fen: int) -> None:
         "account": COLLECTION,
         "amount_fen": amount_fen,
         "end_to_end_id": None,
+        "reversal": False,
     }
     sender = {"counterparty_account": ALICE_BANK, "counterparty_name": NAME}
     desk.tell(Door.BANK, "entry", key=key, **told | sender)

@@ -139,7 +139,8 @@ class World:
                 total = found.amount_fen + found.fee_fen
                 news = [self.entry("debit", found.debtor_account, total, end_to_end_id=found.message_id)]
                 if kind is PayoutKind.MINT:
-                    news.append(self.entry("credit", RESERVE, total, end_to_end_id=found.message_id))
+                    told = {"end_to_end_id": found.message_id, "counterparty_account": found.debtor_account}
+                    news.append(self.entry("credit", RESERVE, total, **told))
                     self.credited += found.par
                 elif kind is PayoutKind.REDEEM:
                     self.paid += found.par
