@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 
 from issuer.bank.folder import BankFolder
 from issuer.errors import InvalidInput, MalformedDocument, Unreachable
-from issuer.messages import camt, pain
+from issuer.messages import camt, iso20022, pain
 from issuer.messages import folder as documents
 from issuer.messages.camt import Entry, Side
 from issuer.messages.report import SignedReport, recover
@@ -110,6 +110,8 @@ class Inbox:
                     facts.bring(unit, Door.BANK, item.news)
 
     def _tell_malformed(self, path: str, digest: str, what: str) -> None:
+        # Both are a stranger's, and must fit into a record of the log, which is text.
+        path, what = (iso20022.printable(text, documents.LONGEST_REASON) for text in (path, what))
         key = f"malformed:{path}:{digest}"
         with self._store.read() as connection:
             if facts.known(connection, Door.BANK, key):
@@ -153,6 +155,8 @@ def _consecutive(names: Iterable[str], taken: int) -> Iterator[str]:
 
 def _read(source: str, name: str, body: bytes) -> list[News]:
     """A document's facts. Raises MalformedDocument."""
+    if not name.isascii():
+        raise MalformedDocument("its name is not ASCII, as all names are here")
     if documents.notice_of(name) is not None:
         return [_entry(entry) for entry in camt.read_notice(body).entries if entry.booked]
     if documents.statement_of(name) is not None:

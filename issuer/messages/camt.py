@@ -33,7 +33,6 @@ STATEMENT = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 _BOOKED, _PENDING = "BOOK", "PDNG"
 _OPENING, _CLOSING = "OPBD", "CLBD"
 _NOT_PROVIDED = "NOTPROVIDED"
-_LARGEST_SEQUENCE = 10**18 - 1
 
 
 class Side(StrEnum):
@@ -213,7 +212,7 @@ def write_statement(statement: Statement) -> bytes:
 
 
 def _check_sequence(sequence: int) -> None:
-    if not 1 <= sequence <= _LARGEST_SEQUENCE:
+    if not 1 <= sequence <= iso20022.MAX_NUMBER:
         raise InvalidInput(f"{sequence} is not a sequence number", "Number the messages from 1.")
 
 

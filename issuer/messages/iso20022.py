@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_FEN = MAX_UNITS // UNITS_PER_FEN
+MAX_NUMBER = 2**53 - 1
+"""The largest sequence number that is taken: what a record of the log can hold (RFC 8785)."""
 CURRENCY = "CNY"
 HONG_KONG = timezone(timedelta(hours=8))
 """Where the bank's days begin and end; UTC+8 without summer time since 1979."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from issuer.errors import InvalidInput
-from issuer.messages import signatures
+from issuer.messages import iso20022, signatures
 from issuer.messages.abi import checksum, keccak
 from issuer.money import MAX_UNITS
 
@@ -23,7 +23,7 @@ DOMAIN_NAME = "ReserveFeed"
 DOMAIN_VERSION = "1"
 
 MAX_NUMBER = 2**63 - 1
-"""The largest number, time or size that is taken: what a database column holds, half of the contract's uint64."""
+"""The largest number or size that is taken: what a database column holds, half of the contract's uint64."""
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
 
@@ -46,8 +46,9 @@ class Report:
 
     def __post_init__(self) -> None:
         check_address(self.token, "the token")
-        for name in ("number", "as_of", "log_size"):
+        for name in ("number", "log_size"):
             check_range(getattr(self, name), name, MAX_NUMBER)
+        iso20022.check_time(self.as_of, "as_of")
         for name in ("reserve", "paid", "credited"):
             check_range(getattr(self, name), name, MAX_UNITS)
         if _HASH.fullmatch(self.log_root) is None:

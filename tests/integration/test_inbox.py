@@ -1,5 +1,6 @@
 """The inbox on a real store and a real folder: every entry becomes one fact, in whatever state its file first came."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,16 @@ from sqlalchemy import select
 from issuer.bank.folder import DirectoryFolder
 from issuer.bank.inbox import Inbox
 from issuer.errors import Unreachable
+from issuer.ledger import chart
 from issuer.messages import camt
 from issuer.messages.camt import Entry, Notice, Side, Statement
-from issuer.messages.folder import BANK_TO_ISSUER, notice_name, statement_name
+from issuer.messages.folder import BANK_TO_ISSUER, notice_name, refusal_name, statement_name
+from issuer.money import fen_to_units
+from issuer.operations import intake, locks
 from issuer.store import tables
 from issuer.store.unit import Store
 from tests.clock import START
+from tests.integration.desk import POLICY, Desk
 
 ACCOUNT = "012875000000001"
 
@@ -30,6 +35,13 @@ def notice(sequence: int, reference: str) -> bytes:
         counterparty_account="388000000001",
     )
     return camt.write_notice(Notice(sequence=sequence, created=START, account=ACCOUNT, entries=(entry,)))
+
+
+def statement() -> Statement:
+    """Of the entry that the first notice tells."""
+    entries = camt.read_notice(notice(1, "BK1")).entries
+    period = {"created": START, "start": START, "end": START}
+    return Statement(sequence=1, account=ACCOUNT, opening_fen=0, closing_fen=100_00, entries=entries, **period)
 
 
 @pytest.fixture
@@ -139,17 +151,36 @@ class Hasty(DirectoryFolder):
 def test_a_statement_is_not_seen_without_the_notices_before_it(store: Store, tmp_path: Path) -> None:
     """It would lock minting: an entry of it was never noticed."""
     folder = Hasty(tmp_path)
-    day = Statement(
-        sequence=1,
-        created=START,
-        account=ACCOUNT,
-        start=START,
-        end=START,
-        opening_fen=0,
-        closing_fen=100_00,
-        entries=camt.read_notice(notice(1, "BK1")).entries,
-    )
     folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
-    folder.write(BANK_TO_ISSUER, statement_name(1), camt.write_statement(day))
+    folder.write(BANK_TO_ISSUER, statement_name(1), camt.write_statement(statement()))
     Inbox(store, folder).collect()
     assert told(store) == [("entry", "BK1"), ("statement", "")]
+
+
+LONG = b"a" * 70_000
+UNREADABLE = {
+    statement_name(1): b'<Document xmlns="%s"><%s/></Document>' % (camt.STATEMENT.encode(), LONG),
+    statement_name(10**17): camt.write_statement(statement()).replace(b">1<", b">%d<" % 10**17),
+    refusal_name(1): b'{"%s": 1}' % LONG,
+    os.fsdecode(b"pain.002-\xff"): b"<",
+    os.fsdecode(b"refusal-\xff"): b'{"number": 1, "code": "too-early", "reason": "early"}',
+}
+
+
+@pytest.mark.parametrize(("name", "body"), UNREADABLE.items(), ids=range(len(UNREADABLE)))
+def test_nothing_that_is_in_a_file_stops_what_comes_after_it(
+    store: Store, folder: DirectoryFolder, inbox: Inbox, name: str, body: bytes
+) -> None:
+    """Its error is told in a lock, and so in a record of the log, which holds no text and no number of any length."""
+    desk = Desk(store)
+    folder.write(BANK_TO_ISSUER, name, body)
+    for _ in range(2):
+        assert (inbox.collect(), told(store)) == (0, [("malformed", "")])
+    assert intake.take(store, POLICY) == 1
+    with store.read() as connection:
+        (lock,) = locks.live(connection)
+    assert lock["code"] == "malformed-document"
+    assert len(lock["reason"]) < 1200
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    assert (inbox.collect(), intake.take(store, POLICY)) == (1, 1)
+    assert desk.balances()[chart.COLLECTION] == fen_to_units(100_00)

@@ -21,6 +21,7 @@ CHAIN = 31337
 
 uint64 = st.integers(0, 2**63 - 1)
 units = st.integers(0, 2**63 - 1)
+LAST_SECOND = 253_402_271_999  # of the year 9999 in Hong Kong
 roots = st.binary(min_size=32, max_size=32)
 reports = st.builds(
     Report,
@@ -29,7 +30,7 @@ reports = st.builds(
     reserve=units,
     paid=units,
     credited=units,
-    as_of=uint64,
+    as_of=st.integers(0, LAST_SECOND),
     log_root=roots.map(lambda root: "0x" + root.hex()),
     log_size=uint64,
 )
@@ -86,6 +87,12 @@ def test_a_changed_report_is_signed_by_somebody_else(change: dict[str, object]) 
     assert report.recover(changed) != BANK.address
     assert report.recover(replace(signed, chain_id=CHAIN + 1)) != BANK.address
     assert report.recover(replace(signed, feed=TOKEN)) != BANK.address
+
+
+def test_a_report_is_as_of_a_time() -> None:
+    """A record of the log could not hold a larger number, nor a person read it."""
+    with pytest.raises(InvalidInput, match="as_of"):
+        replace(REPORT, as_of=LAST_SECOND + 1)
 
 
 def test_a_key_that_is_not_the_named_signers_cannot_sign() -> None:

@@ -380,6 +380,7 @@ def test_another_banks_notice_is_read() -> None:
         ('<Amt Ccy="CNY">0.10</Amt>', "", "TxDtls/Amt is missing"),
         ("<ElctrncSeqNb>12</ElctrncSeqNb>", "", "ElctrncSeqNb is missing"),
         ("<ElctrncSeqNb>12</ElctrncSeqNb>", "<ElctrncSeqNb>0</ElctrncSeqNb>", "sequence number"),
+        ("<ElctrncSeqNb>12</ElctrncSeqNb>", f"<ElctrncSeqNb>{2**53}</ElctrncSeqNb>", "sequence number"),
         ("<ElctrncSeqNb>12</ElctrncSeqNb>", "<ElctrncSeqNb>1.2E1</ElctrncSeqNb>", "plain number"),
         ("<Ccy>CNY</Ccy>", "<Ccy>USD</Ccy>", "USD"),
         ("2026-09-21T21:00:00+08:00", "2026-02-30T21:00:00+08:00", "CreDtTm|cre_dt_tm|not a"),
