@@ -176,7 +176,12 @@ ACTIONS: Mapping[str, Action] = {
     "payout.paid": Action(
         "all of it was booked, fee included", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK
     ),
-    "payout.returned": Action("all of it came back", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK),
+    "payout.partly-returned": Action(
+        "a part of it came back, and it is owed", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK
+    ),
+    "payout.returned": Action(
+        "all of it, or the rest of it, came back", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK
+    ),
     "report.requested": Action(
         "bank and auditor were asked for a report that anchors the log as it is",
         _REPORT,

@@ -46,6 +46,7 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "deposit.recalled": ("entry",),
     "entry.suspended": ("entry",),
     "payout.paid": ("entry",),
+    "payout.partly-returned": ("entry",),
     "payout.returned": ("entry",),
     "payout.accepted": ("status",),
     "payout.rejected": ("status",),

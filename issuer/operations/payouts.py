@@ -117,13 +117,21 @@ def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
 
 
 def take_back(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
-    """The bank has booked a paid order, or a part of it, back; True once all of it has come back."""
+    """The bank has booked a paid order, or a part of it, back; True once all of it has come back.
+
+    Before that it cannot be ordered again, and a person must see to the rest.
+    """
     left = found.booked_fen - amount_fen
     state = PayoutState.RETURNED if left == 0 else PayoutState.PAID
     move(unit, payout, found.id, PayoutState.PAID, state, booked_fen=left)
+    after = {"message_id": found.message_id, "amount": format_fen(amount_fen)}
     if left == 0:
-        after = {"message_id": found.message_id, "amount": format_fen(amount_fen)}
         audit.append(unit, "payout.returned", found.subject, after=after, evidence=[evidence])
+    else:
+        audit.append(unit, "payout.partly-returned", found.subject, after=after, evidence=[evidence])
+        text = f"a part of {found.message_id} came back: {format_fen(amount_fen)}, and {format_fen(left)} is missing"
+        remedy = "Have the bank book the rest back under the same id, so that all of it can be paid again; then clear."
+        locks.engage(unit, Scope.PAYOUTS, "payment-partly-returned", text, remedy)
     return left == 0
 
 

@@ -133,21 +133,25 @@ def deposits(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
 
 
 def payouts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
-    """Payments that the bank has not booked."""
-    reasons = {
-        PayoutState.INSTRUCTED: "the bank to answer the order",
-        PayoutState.ACCEPTED: "the bank to book it",
-    }
+    """Payments that the bank has not booked, or of which only a part came back."""
     return [
         Wait(
             what=f"{row['kind']} payment {row['message_id']} of {format_fen(row['amount_fen'])} CNH",
-            why=reasons[row["state"]],
+            why=why,
             since=row["at"],
-            do=None,
+            do="Have the bank book the rest back." if row["state"] == PayoutState.PAID else None,
         )
         for row in found
-        if row["state"] in reasons
+        if (why := _payout_reason(row)) is not None
     ]
+
+
+def _payout_reason(row: Mapping[str, Any]) -> str | None:
+    kept = row["booked_fen"]
+    if row["state"] == PayoutState.PAID and kept < row["amount_fen"] + row["fee_fen"]:
+        return f"the {format_fen(kept)} CNH of it that did not come back with the rest"
+    reasons = {PayoutState.INSTRUCTED: "the bank to answer the order", PayoutState.ACCEPTED: "the bank to book it"}
+    return reasons.get(row["state"])
 
 
 def acts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:

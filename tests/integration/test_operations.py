@@ -1,5 +1,6 @@
 """The issuer's work on both engines: money becomes tokens and tokens money, whatever the bank and the chain tell."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from issuer.bank.outbox import Outbox
 from issuer.errors import Conflict, Locked, NotFound, Refused
 from issuer.ledger import chart
 from issuer.money import fen_to_units
-from issuer.operations import batches, customers, deposits, locks, mints, redemptions, reserve, wallets
+from issuer.operations import batches, customers, deposits, locks, mints, payouts, redemptions, reserve, wallets
 from issuer.operations.customers import Prohibited
 from issuer.operations.requests import Request, carry_out
 from issuer.reports import status
@@ -366,6 +367,25 @@ def test_a_returned_payout_is_owed_again(desk: Desk, alice: int, shown: dict[str
     desk.entry("credit", RESERVE, FEN, end_to_end_id=out.message_id, **shown)
     assert desk.balances() == {chart.RESERVE: UNITS, chart.REDEMPTIONS: UNITS}
     assert desk.act(redemptions.instruct, POLICY) == 0
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
+    assert desk.act(redemptions.instruct, POLICY) == 1
+
+
+def test_a_payout_that_comes_back_in_parts_is_told_and_owed_again_when_it_is_whole(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.book(out)
+    desk.entry("credit", RESERVE, FEN - 20_00, end_to_end_id=out.message_id, reversal=True)
+    with desk.store.read() as connection:
+        (lock,) = locks.live(connection)
+        (wait,) = status.payouts(asdict(found) for found in payouts.every(connection))
+    assert (lock["scope"], lock["code"]) == ("payouts", "payment-partly-returned")
+    assert lock["reason"] == f"a part of {out.message_id} came back: 49980.00, and 20.00 is missing"
+    assert wait.why == "the 20.00 CNH of it that did not come back with the rest"
+    desk.entry("credit", RESERVE, 20_00, end_to_end_id=out.message_id, reversal=True)
+    desk.act(locks.clear, lock_id=1)
     desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     assert desk.act(redemptions.instruct, POLICY) == 1
 

@@ -109,7 +109,9 @@ def the_main_job(desk: Copied) -> None:
     first = desk.payouts(PayoutKind.REDEEM)[-1]
     desk.book(first)
     debit = {"end_to_end_id": first.message_id, "reversal": True}
-    desk.entry("credit", first.debtor_account, first.amount_fen, **debit)
+    desk.entry("credit", first.debtor_account, first.amount_fen - 20_00, **debit)
+    desk.entry("credit", first.debtor_account, 20_00, **debit)
+    desk.act(locks.clear, lock_id=1)
     desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     desk.act(redemptions.instruct, POLICY)
     desk.book(desk.payouts(PayoutKind.REDEEM)[-1])

@@ -147,6 +147,7 @@ ACCUSES: dict[str, frozenset[str]] = {
     "low-gas": frozenset({"gas money gone", "fees risen"}),
     "malformed-document": frozenset({"file cut short"}),
     "overdrawn-account": frozenset({"collection overdrawn"}),
+    "payment-partly-returned": frozenset(),
     "payment-returned": frozenset({"payout returned"}),
     # A thief's mint, redeemed by whoever holds it, leaves too little for the order whose money it took.
     "payout-rejected": frozenset(
