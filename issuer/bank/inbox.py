@@ -79,15 +79,17 @@ class Inbox:
 
     def _new_names(self, source: str) -> tuple[list[str], list[str]]:
         """The files not taken yet: the notices that follow the last one taken, and all others."""
-        # A listing is no view of one moment. With two, every notice is seen that was written before a statement.
-        early, late = self._folder.names(source), self._folder.names(source)
+        names = self._folder.names(source)
         # What was taken once stays taken, so the database is asked only when there is a name to look for.
-        if not self._taken[source].issuperset(late):
+        if not self._taken[source].issuperset(names):
             with self._store.read() as connection:
                 self._taken[source] = set(connection.scalars(_TAKEN, {"source": source}))
         known = self._taken[source]
-        others = [name for name in early if name not in known and documents.notice_of(name) is None]
-        return list(_consecutive((name for name in late if name not in known), _notices(known))), others
+        others = [name for name in names if name not in known and documents.notice_of(name) is None]
+        if others:
+            # A listing is no view of one moment: by a second one, the notices are seen that came before a statement.
+            names = self._folder.names(source)
+        return list(_consecutive((name for name in names if name not in known), _notices(known))), others
 
     def _read(self, source: str, name: str) -> Document | None:
         """One file; None if it cannot be read, which is told."""
