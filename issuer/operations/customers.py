@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 from issuer import audit
 from issuer.audit import personal, trail
 from issuer.errors import BrokenInvariant, InvalidInput, NotFound, Refused
+from issuer.messages import iso20022, pain
 from issuer.operations.policy import Policy
 from issuer.store.tables import customer
 from issuer.store.unit import Unit
@@ -102,8 +103,7 @@ def _committed(connection: Connection, customer_id: int) -> Mapping[str, Any]:
 def check_payee(name: str, bank_account: str) -> str:
     """The name of an account's holder with single spaces. Raises InvalidInput if either cannot be paid to."""
     name = " ".join(name.split())
-    if not 0 < len(name) <= 140:
-        raise InvalidInput("a name has 1 to 140 characters", "Give the name as the bank account carries it.")
+    iso20022.check_text(name, "the name", pain.LONGEST_NAME, shortest=1)
     if _ACCOUNT.fullmatch(bank_account) is None:
         raise InvalidInput(f"{bank_account!r} is not a bank account", "Give 6 to 34 capital letters and digits.")
     return name

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from issuer.bank.folder import DirectoryFolder
 from issuer.bank.outbox import Outbox
-from issuer.errors import Conflict, Locked, NotFound, Refused
+from issuer.errors import Conflict, InvalidInput, Locked, NotFound, Refused
 from issuer.ledger import chart
 from issuer.money import fen_to_units
 from issuer.operations import batches, customers, deposits, locks, mints, payouts, redemptions, reserve, wallets
@@ -563,6 +563,12 @@ def test_a_prohibited_customer_is_refused_and_that_is_logged(desk: Desk) -> None
         carry_out(desk.store, asked, lambda unit: customers.add(unit, POLICY, **body))
     with desk.store.read() as connection:
         assert customers.every(connection) == []
+
+
+@pytest.mark.parametrize("name", ["", "Alice\u202e Limited", "A" * 141, "Alice\x07"])
+def test_a_name_that_no_payment_order_can_carry_is_refused(desk: Desk, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        desk.customer(name, "388000000099", BOB)
 
 
 def test_a_key_is_bound_to_one_request_for_ever(desk: Desk) -> None:
