@@ -1,5 +1,6 @@
 """`issuer act`: what was ordered of the contracts, and the slow acts, which wait before they are done."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -72,13 +73,14 @@ def _under(session: Session, case: str) -> list[dict[str, Any]]:
 
 
 def _is_done(found: Sequence[Mapping[str, Any]]) -> bool:
-    """Raises Refused if one of them has come to nothing."""
-    for row in found:
+    """Raises Refused if one of them has come to nothing, and was not ordered anew."""
+    newest = {json.dumps([row["contract"], row["function"], row["arguments"]], sort_keys=True): row for row in found}
+    for row in newest.values():
         if row["state"] in ("refused", "failed", "cancelled"):
             raise Refused(
                 f"{row['function']} is {row['state']}: {row['reason'] or 'by the guardian'}", "Order it anew."
             )
-    return all(row["state"] in ("final", "accepted") for row in found)
+    return all(row["state"] in ("final", "accepted") for row in newest.values())
 
 
 @act.command()

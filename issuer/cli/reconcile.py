@@ -37,7 +37,11 @@ def reconcile(session: Session) -> None:
     if not (broken and session.as_json):
         _show(session, books, lines)
     if broken:
-        found = "; ".join(f"{line.what}: off by {format_units(line.difference)} CNH" for line in broken)
+        found = "; ".join(
+            f"{line.what}: {format_units(line.expected)} are expected and {format_units(line.found)} found, off by"
+            f" {format_units(line.difference)} CNH"
+            for line in broken
+        )
         raise Unreconciled(f"{len(broken)} of {len(lines)} comparisons differ: {found}")
 
 

@@ -17,6 +17,9 @@ from issuer.ledger import chart, journal
 from issuer.money import format_units
 from issuer.store.tables import attempt, audit_record, batch, document, intent, mint_order, redemption, transaction
 
+_LARGEST = 2**63 - 1
+"""What a column holds: nothing has this number, nor a larger one."""
+
 _LINES = 10_000
 """Postings of one subject that are looked at: it has a handful."""
 
@@ -42,8 +45,9 @@ def subjects(connection: Connection, name: str) -> list[str]:
     kind, _, number = name.rpartition(":")
     if kind not in ("", "order", "redemption") or not number.isascii() or not number.isdigit():
         raise InvalidInput(f"{name!r} names nothing that can be traced", "Give order:N or redemption:N.")
-    order = _order(connection, int(number)) if kind != "redemption" else None
-    burned = _redemption(connection, int(number)) if kind != "order" else None
+    named = min(int(number[:20]), _LARGEST)
+    order = _order(connection, named) if kind != "redemption" else None
+    burned = _redemption(connection, named) if kind != "order" else None
     if order is not None and burned is not None:
         raise InvalidInput(f"{number} is an order and a redemption", f"Give order:{number} or redemption:{number}.")
     if order is not None:

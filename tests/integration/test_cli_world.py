@@ -123,7 +123,7 @@ def test_reconciliation_is_exact(cycle: World, shell: Shell) -> None:
     ("table", "column", "change", "named"),
     [
         (tables.holding, "balance", 1, "sum of holdings"),
-        (tables.statement, "closing_fen", 1, "books bank:reserve: off by -0.010000 CNH"),
+        (tables.statement, "closing_fen", 1, "found, off by -0.010000 CNH"),
     ],
 )
 def test_the_smallest_difference_is_told(
@@ -201,6 +201,12 @@ _ORDER_LIFE = (
 
 
 @pytest.mark.usefixtures("cycle")
+@pytest.mark.parametrize("number", ["9223372036854775808", "9" * 5000])
+def test_a_number_that_nothing_can_have_is_not_found(shell: Shell, number: str) -> None:
+    for command in (("audit", "trace"), ("receipt",)):
+        assert shell.error(*command, f"order:{number}")[0] == "not-found"
+
+
 def test_a_trace_shows_a_redemptions_whole_life(shell: Shell) -> None:
     found = shell.answer("audit", "trace", "redemption:100000000")
     steps = [event["what"] for event in found if event["source"] == "log"]

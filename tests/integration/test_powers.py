@@ -281,6 +281,13 @@ def test_a_role_that_conflicts_is_refused_by_the_contract_and_the_list_says_so(w
     assert act["reason"].startswith(f"RolesConflict(account {freezer}")
     assert shell.error("act", "wait", "role/10")[1].startswith("grantRole is refused: RolesConflict")
     assert shell.error("act", "wait", "role/11")[0] == "not-found"
+    # Ordered anew as the refusal says, it is done.
+    done(world, shell, "role/12", "role", "revoke", "FREEZER", freezer)
+    shell.answer("role", "grant", "GUARDIAN", freezer, "--case", "role/10")
+    world.until(lambda: acts(shell, "role/10") == ["refused", "final"], turns=6)
+    shell.answer("act", "wait", "role/10")
+    done(world, shell, "role/13", "role", "revoke", "GUARDIAN", freezer)
+    done(world, shell, "role/14", "role", "grant", "FREEZER", freezer)
 
 
 # -- the token's parameters
