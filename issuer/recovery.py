@@ -43,8 +43,6 @@ from issuer.store.tables import intent, statement
 from issuer.store.unit import Store, Unit
 from issuer.tlog.log import CHECKPOINT
 
-_ANCHORED = "the chain anchors a longer log than this database has"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
@@ -98,9 +96,8 @@ class Recovery:
             known_until = max((entry.record.at for entry in trail.latest(connection, 1)), default=0)
         with self.store.unit("begin recovery") as unit:
             begin(unit, cause, known_until)
-            if cause == _ANCHORED:
-                # The watcher had read on before it met the report: any block may hold what this database has lost.
-                recovery.note(unit, scanned=self.lost.first)
+            # The watcher may have read on meanwhile: any block may hold what this database has lost.
+            recovery.note(unit, scanned=self.lost.first)
         return True
 
     def step(self) -> int:
@@ -115,7 +112,8 @@ class Recovery:
         done += sum(_attempt(act, silent) for act in (self.inbox.collect, self.watcher.collect))
         with self.store.read() as connection:
             whole = recovery.has_whole_log(connection)
-        if whole:
+        # What was not read may anchor more.
+        if whole and self.watcher.is_current:
             done += self._catch_up(silent)
         done += self._end_or_wait(silent)
         if silent:
@@ -138,7 +136,7 @@ class Recovery:
         if recovery.behind(connection):
             return "records of the log wait to be applied again"
         if not recovery.has_whole_log(connection):
-            return _ANCHORED
+            return "the chain anchors a longer log than this database has"
         return None
 
     def _fence(self) -> int:
@@ -166,6 +164,9 @@ class Recovery:
             return [Wait(why=error.what, do=error.do)]
 
     def _missing(self) -> Iterator[Wait]:
+        if not self.watcher.is_current:
+            yield Wait(why="the chain to be read up to its final block", do="See whether both nodes are in order.")
+            return
         obstacle = self.replay.obstacle()
         if obstacle is not None:
             place, record = obstacle.lost.place, obstacle.lost.record

@@ -61,7 +61,7 @@ class Service:
             brought = _attempt(source.collect, silent)
             done += brought
             # What the chain tells may show that the database is old: then a key that it cannot count is no thief's.
-            if brought and self.recovery is not None and self.recovery.is_on():
+            if (brought or silent) and self.recovery is not None and self.recovery.is_on():
                 return done
         if self.decides:
             done += intake.take(self.store, self.policy)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from issuer.audit import trail
 from issuer.audit.folder import LogFolder
 from issuer.errors import BrokenInvariant
+from issuer.store import recovery
 from issuer.store.inserts import insert_new
 from issuer.store.tables import audit_record, log_tree
 from issuer.store.tables import checkpoint as checkpoint_table
@@ -96,6 +97,8 @@ def integrate(unit: Unit, signer: Signer, published: Checkpoint) -> int:
     """
     tree = _lock_tree(unit)
     _require_own(unit.connection, published)
+    if not recovery.has_whole_log(unit.connection):
+        return 0  # the places that would be given were given before
     placed = _place(unit.connection, tree.size)
     if not placed:
         return 0

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from issuer import audit
 from issuer.chain import calls, parts, rpc, transactions
@@ -30,6 +30,12 @@ BLOCKS = 500
 """Blocks searched in one step."""
 
 _NOTHING = "0x"
+
+_LAST_FINAL = (
+    select(transaction.c.signer, func.max(transaction.c.mined_block).label("block"))
+    .where(transaction.c.state == TransactionState.FINAL, transaction.c.outcome != Outcome.FOREIGN)
+    .group_by(transaction.c.signer)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +66,43 @@ class LostTransactions:
                 recovery.note(unit, scanned=final)
 
     def collect(self) -> int:
-        """Look through the next final blocks; how many transactions were told. Raises Unreachable."""
+        """Look through the next final blocks; how many transactions were told.
+
+        Raises Unreachable; what was looked through before the node fell silent is kept.
+        """
         with self._store.read() as connection:
             found, final = recovery.find(connection), transactions.final(connection).number
             self._deployment = parts.current(connection, self._deployment)
         if found is None or found.scanned is None or found.scanned >= final:
             return 0
-        last = min(final, found.scanned + BLOCKS)
-        met = [item for number in range(found.scanned + 1, last + 1) for item in self._found(number)]
+        met: list[Found] = []
+        searched, silent = max(found.scanned, self._skip(final)), None
+        try:
+            for number in range(searched + 1, min(final, searched + BLOCKS) + 1):
+                met += self._found(number)
+                searched = number
+        except Unreachable as error:
+            silent = error
         with self._store.unit("tell lost transactions") as unit:
             told = sum(self._tell(unit, item) for item in met)
-            recovery.note(unit, scanned=last)
+            recovery.note(unit, scanned=searched)
+        if silent is not None:
+            raise silent
         return told
+
+    def _skip(self, final: int) -> int:
+        """The last of the final blocks up to which there can be no transaction that the database does not know.
+
+        A key's transactions are mined in their order: after those of it that are known to be final, and after the block
+        at which the first live one was signed.
+        """
+        with self._store.read() as connection:
+            known = {key.address: key.next_nonce for key in transactions.keys(connection)}
+            live = transactions.live(connection)
+            ends = {row.signer: int(row.block) for row in connection.execute(_LAST_FINAL)}
+        signed = [sent.after_block for sent in live]
+        lost = [address for address in self._jobs if rpc.nonce(self._node, address, final) > known.get(address, 0)]
+        return min([final, *signed, *(ends.get(address, self.first + 1) - 1 for address in lost)])
 
     def fence(self, most: int) -> int:
         """Order bare transfers in the place of up to `most` lost transactions of each key; how many were ordered.

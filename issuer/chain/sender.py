@@ -400,16 +400,16 @@ class Sender:
 
         A higher fee would not help what waits for the money of its key: it would take more of it.
         """
-        if self._is_last_offer(sent):
-            return False
-        balance, needed = rpc.balance(self._node, sent.signer), gas * offered.max_fee
+        last = self._is_last_offer(sent)
+        balance = rpc.balance(self._node, sent.signer)
+        needed = gas * (sent.newest.max_fee if last else offered.max_fee)
         if balance < needed:
             self._poor(sent.role, sent.signer, sent.nonce, balance, needed)
-        elif offered.max_fee > self._limits.max_fee and not sent.newest.cancels:
+            return False
+        if offered.max_fee > self._limits.max_fee and not sent.newest.cancels:
             self._stuck(sent, "its fee is at the cap")
-        else:
-            return True
-        return False
+            return False
+        return not last
 
     def _is_last_offer(self, sent: Sent) -> bool:
         """Whether it is a cancellation past the cap: nobody can do more about it, and so nobody is told."""

@@ -69,17 +69,19 @@ class Watcher:
         self._finality = finality
         self._witness = witness
         self._range = RANGE
+        self.is_current = False  # whether the last look has read all that is final
 
     def collect(self) -> int:
         """Bring in the facts of the blocks that became final; how many blocks with facts were taken.
 
         Raises Unreachable if the node does not answer or leaves something out; nothing was taken then.
         """
+        self.is_current = False
         head = rpc.head(self._node)
-        final = self._finality.block(self._node, head)
+        newest = final = self._finality.block(self._node, head)
         if final is not None and self._witness is not None:
             final = self._witness.confirm(final)
-        if final is None or final.number < self._deployment.block:
+        if newest is None or final is None or final.number < self._deployment.block:
             return 0
         place = self._place()
         taken = 0
@@ -87,6 +89,7 @@ class Watcher:
             while place.number < final.number:
                 place, found = self._advance(place, head, final)
                 taken += found
+            self.is_current = place.number >= newest.number
         if place.head != head.number:
             self._show(head)
         return taken

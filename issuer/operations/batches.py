@@ -8,7 +8,7 @@ out; its money leaves the reserve once a report without it is final.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, union_all, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, union_all, update
 
 from issuer import audit
 from issuer.ledger import chart, journal
@@ -208,8 +208,11 @@ def in_transit(connection: Connection, found: Payout) -> bool:
     """Whether a transfer between our accounts has not arrived yet."""
     name = found.subject.partition(":")[2]
     if found.kind is PayoutKind.MINT:
-        return bool(_by_reference(connection, name).state == BatchState.FUNDING)
-    return bool(_order(connection, name).state == OrderState.FAILED)
+        # Once it has arrived, the batch may be another one, without an order that failed.
+        waits = exists().where(batch.c.reference == name, batch.c.state == BatchState.FUNDING)
+    else:
+        waits = exists().where(mint_order.c.commitment == name, mint_order.c.state == OrderState.FAILED)
+    return bool(connection.scalar(select(waits)))
 
 
 def funded(unit: Unit, found: Payout) -> None:

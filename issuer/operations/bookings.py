@@ -50,15 +50,18 @@ def status(unit: Unit, fact: Fact) -> None:
 
 
 def _order_of(connection: Connection, entry: dict[str, Any]) -> Payout | None:
-    """The order that an entry belongs to: a credit must be the bank's reversal, or come from the order's other account.
+    """The order that an entry belongs to; None for what somebody else has sent under its id, and for its recall.
 
-    None for money that somebody else sent under its id.
+    A credit must be the bank's reversal, or the order's sum from its other account.
     """
     found = payouts.find(connection, entry["end_to_end_id"])
-    if found is None or entry["direction"] == "debit" or entry["reversal"]:
+    if found is None or (entry["direction"] == "debit") != entry["reversal"]:
         return found
+    if entry["direction"] == "debit":
+        return None
     other = found.creditor_account if entry["account"] == found.debtor_account else found.debtor_account
-    return found if entry["counterparty_account"] == other else None
+    whole = entry["amount_fen"] in (found.amount_fen, found.amount_fen + found.fee_fen)
+    return found if whole and entry["counterparty_account"] == other else None
 
 
 def _is_its_debit(found: Payout, entry: dict[str, Any]) -> bool:
@@ -77,10 +80,10 @@ def _is_its_counterpart(connection: Connection, found: Payout, entry: dict[str, 
     return (
         internal
         and found.state is PayoutState.PAID
-        and batches.in_transit(connection, found)
         and entry["direction"] == "credit"
         and entry["account"] == found.creditor_account
         and entry["amount_fen"] == found.amount_fen
+        and batches.in_transit(connection, found)
     )
 
 

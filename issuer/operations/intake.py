@@ -18,7 +18,7 @@ from issuer.operations import (
     wallets,
 )
 from issuer.operations.policy import Policy
-from issuer.store import facts, intents, turn
+from issuer.store import facts, intents, recovery, turn
 from issuer.store.facts import Fact
 from issuer.store.states import IntentState, Outcome, Scope
 from issuer.store.unit import Store, Unit
@@ -28,6 +28,9 @@ def take(store: Store, policy: Policy) -> int:
     """Apply all new facts, each in its own unit of work, as long as no other process does; the number applied."""
     with store.read() as connection:
         waiting = facts.new(connection)
+        whole = recovery.has_whole_log(connection)
+    if not whole:
+        return 0  # recovery is about to begin, and looks at these facts
     applied = 0
     for fact in waiting:
         with store.unit(f"apply {fact.kind}") as unit:

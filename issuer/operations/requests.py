@@ -100,7 +100,7 @@ def _require_caught_up(connection: Connection, operation: str) -> None:
     Also once the log is applied, until recovery ends: what is asked for would rest on facts that are not in yet.
     """
     found = recovery.find(connection)
-    if found is None and not recovery.behind(connection):
+    if found is None and not recovery.behind(connection) and recovery.has_whole_log(connection):
         return
     if operation in _FOR_RECOVERY and _knows_log(connection, found):
         return
@@ -108,8 +108,9 @@ def _require_caught_up(connection: Connection, operation: str) -> None:
 
 
 def _knows_log(connection: Connection, found: recovery.Recovery | None) -> bool:
-    # What it waits for is noted by a step that has read the log folder.
-    looked = found is not None and bool(found.waits)
+    # What it waits for is noted by a step that has read the log folder. A key must not be counted on over
+    # transactions that are still to be found.
+    looked = found is not None and bool(found.waits) and recovery.searched(connection)
     return looked and recovery.has_whole_log(connection) and not recovery.behind(connection)
 
 

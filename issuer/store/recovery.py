@@ -13,6 +13,7 @@ from issuer.store.states import FactState
 from issuer.store.tables import (
     account,
     audit_record,
+    cursor,
     customer,
     fact,
     lock,
@@ -27,6 +28,7 @@ _NUMBERED = (audit_record, account, customer, lock, mint_order)
 
 _FIND = select(recovery)
 _BEHIND = select(func.count()).select_from(unapplied)
+_CURSOR = select(cursor.c.number)
 _SIZE = select(log_tree.c.size)
 _NEW_REPORTS = select(fact.c.payload).where(fact.c.kind == "reported", fact.c.state == FactState.NEW)
 
@@ -82,6 +84,12 @@ def anchored(connection: Connection) -> int:
 def has_whole_log(connection: Connection) -> bool:
     """Whether no place that this database would give next was given before, as far as the chain tells."""
     return anchored(connection) <= size(connection)
+
+
+def searched(connection: Connection) -> bool:
+    """Whether every final block was searched for transactions that this database does not know."""
+    found, final = find(connection), connection.scalar(_CURSOR)
+    return found is not None and found.scanned is not None and found.scanned >= (final or 0)
 
 
 def continue_numbers(unit: Unit) -> None:

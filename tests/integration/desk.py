@@ -116,7 +116,8 @@ class Desk:
         self.tell(Door.BANK, "refusal", number=number, by="bank", code=code, reason="because")
 
     def chain(self, kind: str, /, **payload: Any) -> None:
-        self.tell(Door.CHAIN, kind, transaction="0x" + "77" * 32, block=2, timestamp=START, **payload)
+        anchors = {"log_size": 0} if kind == "reported" else {}
+        self.tell(Door.CHAIN, kind, transaction="0x" + "77" * 32, block=2, timestamp=START, **anchors | payload)
 
     # -- the issuer acts
 

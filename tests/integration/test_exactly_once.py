@@ -15,7 +15,7 @@ from issuer.store import intents, tables
 from issuer.store.states import Door, IntentState, PayoutKind, Scope
 from issuer.store.unit import Store
 from tests.clock import START, ManualClock
-from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
+from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
 
 FEN = 50_000_00
 UNITS = fen_to_units(FEN)
@@ -130,6 +130,15 @@ def test_a_failed_orders_money_goes_back_though_the_first_report_without_it_was_
     assert desk.act(batches.unfund, POLICY) == 0, "no report without it is final"
     post(desk, second, UNITS)
     assert desk.act(batches.unfund, POLICY) == 1
+
+
+def test_another_entry_under_a_transfer_whose_batch_has_changed_is_unexplained(desk: Desk) -> None:
+    """The batch has another reference since one of its orders failed."""
+    with_a_failed_order(desk)
+    (transfer,) = desk.payouts(PayoutKind.MINT)
+    told = {"end_to_end_id": transfer.message_id, "counterparty_account": COLLECTION}
+    desk.entry("credit", RESERVE, transfer.amount_fen, **told)
+    assert codes(desk) == {"unexplained-entry"}
 
 
 def test_no_report_is_asked_for_while_an_orders_money_leaves_nor_does_it_leave_meanwhile(desk: Desk) -> None:

@@ -429,6 +429,32 @@ def test_a_stranger_who_writes_the_id_of_a_mint_makes_a_deposit(desk: Desk, alic
     assert (desk.balances()[chart.SUSPENSE], codes(desk)) == (fen_to_units(amount_fen), set())
 
 
+def test_a_recalled_wire_under_the_id_of_an_order_pays_no_order(desk: Desk, alice: int) -> None:
+    """It would leave the order unpaid, and the wire to be sent back a second time."""
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    for step in (batches.gather, batches.fund):
+        desk.act(mints.reserve)
+        desk.act(step, POLICY)
+    (transfer,) = desk.payouts(PayoutKind.MINT)
+    desk.entry("credit", COLLECTION, FEN, end_to_end_id=transfer.message_id, **MALLORY)
+    desk.entry("debit", COLLECTION, FEN, end_to_end_id=transfer.message_id, reversal=True, **MALLORY)
+    assert desk.act(deposits.return_to_senders, POLICY) == 0
+    assert desk.payouts(PayoutKind.MINT) == [transfer]
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.IN_FLIGHT: UNITS}
+
+
+def test_a_part_of_what_a_stranger_was_sent_back_is_a_deposit(desk: Desk) -> None:
+    """He knows the id, and could lock all payouts for a fen."""
+    desk.wire("999000000009", "Mallory", FEN)
+    desk.act(deposits.return_to_senders, POLICY)
+    (out,) = desk.payouts(PayoutKind.RETURN)
+    desk.book(out)
+    desk.entry("credit", COLLECTION, 1, end_to_end_id=out.message_id, **MALLORY)
+    assert codes(desk) == set()
+    assert desk.act(deposits.return_to_senders, POLICY) == 1
+
+
 def test_a_transfer_between_our_accounts_arrives_once(desk: Desk, alice: int) -> None:
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)

@@ -1,5 +1,6 @@
 """A database restored from a backup catches up with the world: nothing is minted or paid again, and nothing is lost."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,16 +13,20 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from issuer import cli, crash
-from issuer.audit import schema, verify
-from issuer.chain import parts, rpc
-from issuer.errors import BrokenInvariant
+from issuer.audit import restoration, schema, verify
+from issuer.chain import parts, rpc, transactions
+from issuer.chain.node import NodeError
+from issuer.errors import BrokenInvariant, Unreachable
 from issuer.ledger import chart
 from issuer.messages import folder as documents
 from issuer.money import parse_units
 from issuer.operations import causes, intake, wallets
+from issuer.operations.policy import Policy
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
+from issuer.service import Role
 from issuer.store import tables
 from issuer.store.states import WalletState
+from issuer.store.unit import Store
 from tests import shell as shells
 from tests.anvil import TestChain
 from tests.world import A_BANK, B_BANK, BLOCK_TIME, Holder, World
@@ -391,6 +396,16 @@ def test_without_recovery_the_restored_database_is_stopped_by_its_log(world: Wor
         replace(world.issuer.service, recovery=None).step()
     world.issuer.service.step()
     assert in_recovery(world) is not None, "the log folder is ahead"
+    assert len(world.minted()) == 1
+
+
+def test_without_recovery_the_restored_database_is_stopped_by_what_it_has_taken_back(world: World, shell: Any) -> None:
+    waiting_wire(world)
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    world.until(lambda: is_minted(world))
+    lose_and_restore(world, backup, shell)
+    restoration.take_back(world.issuer.store, world.issuer.log)
     off_by_hand(world)
     world.issuer.service.step()
     assert in_recovery(world) is not None, "records wait to be applied again"
@@ -402,7 +417,9 @@ def off_by_hand(world: World) -> None:
         unit.connection.execute(delete(tables.recovery))
 
 
-def test_without_recovery_and_without_its_log_the_bank_and_the_chain_still_refuse(world: World, shell: Any) -> None:
+def test_without_recovery_and_without_its_log_the_bank_and_the_chain_still_refuse(
+    world: World, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second lines of defence, alone: the bank knows the order's id, and the contract what was credited."""
     waiting_wire(world)
     backup = world.path / "backup.db"
@@ -415,6 +432,7 @@ def test_without_recovery_and_without_its_log_the_bank_and_the_chain_still_refus
         for table in (tables.checkpoint, tables.log_tree):
             unit.connection.execute(delete(table))
     shutil.rmtree(world.path / "issuer" / "log")
+    monkeypatch.setattr("issuer.store.recovery.has_whole_log", lambda _: True)  # nor what the chain anchors
     world.issuer.service = replace(world.issuer.service, recovery=None)
     for _ in range(8):
         world.turn()
@@ -491,8 +509,8 @@ def test_a_log_folder_that_was_lost_too_must_be_put_back(world: World, shell: An
     check(world, mints_=1, paid_fen=0, reserve=SUM)
 
 
-def test_a_machine_that_was_rolled_back_looks_for_what_it_has_lost(world: World) -> None:
-    """Database and log folder are of one old moment, and nobody says so: the chain does, once it was read further."""
+def roll_back(world: World) -> Path:
+    """Database and log folder are of one old moment, and nobody says so; where the whole log lies."""
     waiting_wire(world)
     world.until(lambda: is_minted(world))
     home, snapshot, whole = world.path / "issuer", world.path / "snapshot", world.path / "whole-log"
@@ -502,19 +520,143 @@ def test_a_machine_that_was_rolled_back_looks_for_what_it_has_lost(world: World)
     world.request_mint(1, A, "1000.00")
     world.wire(A_BANK, "Platform A", "1000.00")
     world.until(lambda: is_minted(world))
+    world.turn()
     world.issuer.close()
     shutil.copytree(home / "log", whole)
     shutil.rmtree(home)
     shutil.copytree(snapshot, home)
     reopen(world)
-    for _ in range(2):
-        world.turn()
-    assert "the log folder to have the" in waits(world)
-    shutil.rmtree(home / "log")
-    whole.rename(home / "log")
+    return whole
+
+
+def put_back(world: World, whole: Path) -> None:
+    log = world.path / "issuer" / "log"
+    shutil.rmtree(log)
+    whole.rename(log)
     catch_up(world)
     check(world, mints_=2, paid_fen=0, reserve=2 * SUM)
     assert [row.halted for row in rows(world, tables.signer) if row.halted] == []
+
+
+def test_a_machine_that_was_rolled_back_looks_for_what_it_has_lost(world: World) -> None:
+    """The chain says that it is old, once it was read further."""
+    whole = roll_back(world)
+    for _ in range(2):
+        world.turn()
+    assert "the log folder to have the" in waits(world)
+    put_back(world, whole)
+
+
+def test_a_machine_that_was_rolled_back_signs_nothing_while_its_node_falls_silent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks that say so are read, and then the node has had enough questions."""
+    whole = roll_back(world)
+    log = world.path / "issuer" / "log"
+    published = (log / "checkpoint").read_bytes()
+    world.issuer.service  # noqa: B018 - it asks the node once, when it is opened
+
+    def refuse(*_: Any) -> Any:
+        raise NodeError("eth_getBlockReceipts", -32005, "daily request limit reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("issuer.chain.watcher.NEAR", 3)
+
+        def follow(*_: Any) -> Any:
+            patch.setattr(world.issuer.raw_node, "call", refuse)
+            refuse()
+
+        patch.setattr("issuer.chain.watcher.Watcher._follow", follow)
+        with contextlib.suppress(Unreachable):
+            world.issuer.service.step()
+    for _ in range(2):
+        world.turn()
+    assert (log / "checkpoint").read_bytes() == published
+    put_back(world, whole)
+
+
+def test_a_process_that_decides_does_not_overtake_the_one_that_reads_the_chain(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one brings what shows that the machine was rolled back, just after this one has looked for it."""
+    whole = roll_back(world)
+    decides, take = world.issuer.service_for(Role.OPERATIONS), intake.take
+
+    def overtaken(store: Store, policy: Policy) -> int:
+        world.issuer.watcher.collect()
+        return take(store, policy)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "take", overtaken)
+        decides.step()
+    put_back(world, whole)
+
+
+def test_a_log_folder_may_be_put_back_before_the_machine_knows_that_it_is_old(world: World) -> None:
+    whole = roll_back(world)
+    world.issuer.watcher.collect()  # and it ends
+    reopen(world)
+    put_back(world, whole)
+
+
+def test_a_restored_database_signs_nothing_before_it_has_read_the_chain(
+    world: World, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log folder is old too, and its node does not answer at first."""
+    waiting_wire(world)
+    backup, log = world.path / "backup.db", world.path / "issuer" / "log"
+    shell("backup", str(backup))
+    old, whole = world.path / "old-log", world.path / "whole-log"
+    shutil.copytree(log, old)
+    world.until(lambda: is_minted(world))
+    log.rename(whole)
+    old.rename(log)
+    lose_and_restore(world, backup, shell)
+    published = (log / "checkpoint").read_bytes()
+    world.issuer.service  # noqa: B018 - it asks the node once, when it is opened
+
+    def refuse(*_: Any) -> Any:
+        raise NodeError("eth_getBlockByNumber", -32005, "daily request limit reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.issuer.raw_node, "call", refuse)
+        with pytest.raises(Unreachable):
+            world.issuer.service.step()
+    assert (log / "checkpoint").read_bytes() == published
+    shutil.rmtree(log)
+    whole.rename(log)
+    catch_up(world)
+    check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+
+def test_a_key_is_not_resumed_before_all_that_it_has_sent_is_found(
+    world: World, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be counted on over what was lost."""
+    world.onboard("Platform A", A_BANK, A)
+    world.until(lambda: verified(world, A))
+    registrar = world.issuer.deployment.keys["registrar"]
+    with world.issuer.store.unit("halt") as unit:
+        transactions.halt(unit, registrar, "a test")
+    world.onboard("Platform B", B_BANK, B)
+    world.turn()
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    shell("key", "resume", "registrar")
+    world.until(lambda: verified(world, B))
+    sent = rpc.nonce(world.chain.node, registrar)
+    lose_and_restore(world, backup, shell)
+    monkeypatch.setattr("issuer.chain.lost.BLOCKS", 1)
+    world.turn()
+    assert shell("key", "resume", "registrar", status=1)["error"]["code"] == "locked"
+    monkeypatch.setattr("issuer.chain.lost.BLOCKS", 500)
+    for _ in range(3):
+        world.turn()
+    shell("key", "resume", "registrar")
+    catch_up(world)
+    assert verified(world, B)
+    fences = [row for row in rows(world, tables.intent, tables.intent.c.kind == "fence") if row.state == "done"]
+    assert rpc.nonce(world.chain.node, registrar) == sent + len(fences), "nothing was sent a second time"
 
 
 def test_a_lost_mint_may_be_mined_after_the_transfer_that_was_to_take_its_place(

@@ -603,6 +603,19 @@ def test_a_cancellation_passes_the_cap_by_one_rise(sandbox: Sandbox, alice: str,
     assert (sent["outcome"], sent["transaction"]) == ("cancelled", hash_)
 
 
+def test_a_cancellation_past_the_cap_that_its_key_cannot_pay_is_told(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    sandbox.limits = Limits(max_fee=5 * 10**9)
+    minting = waiting_mint(sandbox, alice)
+    while not sandbox.told("stuck"):
+        clock.advance(60)
+        sandbox.sender.send()
+    sandbox.sender.cancel(forms(sandbox, minting)[-1].transaction_id)
+    sandbox.chain.fund(address(sandbox), 10**9)
+    clock.advance(60)
+    assert sandbox.sender.send() == 0
+    assert 10**9 in [low["balance"] for low in sandbox.told("low-gas")]
+
+
 def test_a_cancellation_that_waits_is_raised_past_the_cap_once(sandbox: Sandbox, alice: str, clock: Any) -> None:
     sandbox.limits = Limits(max_fee=5 * 10**9)
     minting = waiting_mint(sandbox, alice)
