@@ -1,8 +1,8 @@
 """What a signer checks before it signs a reserve report; shared by the bank and the auditor.
 
-The issuer's log must be the one that was seen before, and longer: its checkpoint is signed by the issuer's log key and
-proven consistent with a checkpoint that this signer has seen, at or after the last one it signed. Token, feed and
-chain are those of the first report: the account backs one token, so any other's allotment would exceed it. Numbers
+The issuer's log must be the one that was signed before, and longer: its checkpoint is signed by the issuer's log key
+and proven consistent with the last one that this signer signed, or with one seen since that extends it. Token, feed
+and chain are those of the first report: the account backs one token, so any other's allotment would exceed it. Numbers
 and as-of times grow.
 """
 
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS trusted (
     name TEXT PRIMARY KEY,  -- what was pinned when it was first used, such as the issuer's log key
     value TEXT NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS seen (
+CREATE TABLE IF NOT EXISTS seen (  -- the last checkpoint signed, and those seen since that extend it
     size INTEGER PRIMARY KEY,
     root BLOB NOT NULL
 ) STRICT;
@@ -78,7 +78,8 @@ def witness(connection: sqlite3.Connection, request: ReportRequest, log_key: str
     last = _last_signed(connection)
     if last is not None:
         _check_extends(connection, request, found, last["log_size"])
-    connection.execute("INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING", (found.size, found.root))
+    # Of two roots for one size, neither signed, the later one is kept: a proof that goes on from it must not fail.
+    connection.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (found.size, found.root))
     return found
 
 
@@ -125,9 +126,13 @@ def check_later(connection: sqlite3.Connection, as_of: int) -> None:
 
 
 def record(connection: sqlite3.Connection, report: Report, request: ReportRequest) -> None:
-    """Remember what is signed."""
+    """Remember what is signed; from now on a proof starts there, or at what is proven to extend it."""
     values = (report.number, report.token, request.feed, request.chain_id, report.as_of, report.log_size)
     connection.execute("INSERT INTO signed VALUES (?, ?, ?, ?, ?, ?)", values)
+    # Whatever was seen before extends the checkpoint signed before it, and perhaps not this one.
+    connection.execute("DELETE FROM seen")
+    root = bytes.fromhex(report.log_root.removeprefix("0x"))
+    connection.execute("INSERT INTO seen VALUES (?, ?)", (report.log_size, root))
 
 
 def _last_signed(connection: sqlite3.Connection) -> sqlite3.Row | None:

@@ -174,6 +174,69 @@ def test_the_log_may_not_shrink_or_fork_or_be_signed_by_another(
     assert codes == ["log-shrank", "log-forked", "unsigned-checkpoint", "log-forked"]
 
 
+def go_on(bank: Bank, auditor: Auditor, clock: ManualClock) -> None:
+    bank.step()
+    auditor.step()
+    clock.advance(1)
+
+
+def test_a_branch_that_was_seen_is_no_start_once_another_is_signed(
+    bank: Bank, auditor: Auditor, issuer: IssuerSide, clock: ManualClock
+) -> None:
+    issuer.request(1, 0, clock.now())
+    common, seen = list(issuer.log), clock.now()
+    go_on(bank, auditor, clock)
+    branch = [*common, b"a 3", b"a 4", b"a 5"]
+    issuer.log = list(branch)
+    issuer.request(2, 3, seen, records=0)
+    go_on(bank, auditor, clock)
+    assert issuer.refusal(2).code == "too-early"
+    issuer.log = [*common, b"b 3", b"b 4"]
+    issuer.request(3, 3, clock.now(), records=0)
+    go_on(bank, auditor, clock)
+    assert issuer.report(3, AUDITOR).report.log_size == 5
+    issuer.log = [*branch, b"a 6"]
+    issuer.request(4, 6, clock.now(), records=0)
+    bank.step()
+    assert issuer.refusal(4).code == "log-unproven"
+    # An auditor whose bank signs nevertheless refuses too.
+    (issuer.path / folder.BANK_TO_AUDITOR / folder.refusal_name(4)).unlink()
+    write(issuer, folder.BANK_TO_AUDITOR, folder.report_name(4), folder.write_report(issuer.report(3)))
+    auditor.step()
+    assert issuer.refusal(4, AUDITOR).code == "log-unproven"
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_a_log_goes_on_from_what_is_signed_though_another_of_its_size_was_seen(
+    bank: Bank, auditor: Auditor, issuer: IssuerSide, clock: ManualClock, gap: bool
+) -> None:
+    """Also with an auditor who saw what the bank signed, and could not sign it."""
+    issuer.request(1, 0, clock.now())
+    common, seen = list(issuer.log), clock.now()
+    go_on(bank, auditor, clock)
+    issuer.log = [*common, b"a 3", b"a 4", b"a 5"]
+    issuer.request(2, 3, seen, records=0)
+    go_on(bank, auditor, clock)
+    assert issuer.refusal(2).code == "too-early"
+    if gap:
+        bank.wire(CUSTOMER, "Platform A Limited", 1_00)
+        bank.wire(CUSTOMER, "Platform A Limited", 1_00)
+        bank.step()
+        missing = issuer.path / folder.BANK_TO_AUDITOR / folder.notice_name(5)
+        kept = missing.read_bytes()
+        missing.unlink()
+    issuer.log = [*common, b"b 3", b"b 4", b"b 5"]
+    issuer.request(3, 3, clock.now(), records=0)
+    go_on(bank, auditor, clock)
+    assert issuer.report(3).report.log_size == 6
+    if gap:
+        assert issuer.refusal(3, AUDITOR).code == "gap"
+        missing.write_bytes(kept)
+    issuer.request(4, 6, clock.now())
+    go_on(bank, auditor, clock)
+    assert issuer.report(4, AUDITOR).report == issuer.report(4).report
+
+
 def test_an_unchanged_log_needs_no_proof(bank: Bank, issuer: IssuerSide, clock: ManualClock) -> None:
     issuer.request(1, 0, clock.now())
     bank.step()
