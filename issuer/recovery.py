@@ -41,7 +41,7 @@ from issuer.store import recovery
 from issuer.store.states import Door, IntentState, PayoutState
 from issuer.store.tables import intent, statement
 from issuer.store.unit import Store, Unit
-from issuer.tlog.log import CHECKPOINT
+from issuer.tlog.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +86,11 @@ class Recovery:
     def is_on(self) -> bool:
         """Whether nothing may leave now; turns recovery on if the log folder or the chain is ahead of the database."""
         # The folder is read first: another process may publish what this view of the database does not have yet.
-        note = self.folder.log.note(CHECKPOINT)
+        published = self.folder.end()
         with self.store.read() as connection:
             if recovery.find(connection) is not None:
                 return True
-            cause = self._ahead(connection, note)
+            cause = self._ahead(connection, published)
             if cause is None:
                 return False
             known_until = max((entry.record.at for entry in trail.latest(connection, 1)), default=0)
@@ -130,8 +130,8 @@ class Recovery:
         done += self.integrator.run()
         return done + _attempt(self.sender.send, silent)
 
-    def _ahead(self, connection: Connection, note: str | None) -> str | None:
-        if restoration.is_ahead(connection, self.folder, note):
+    def _ahead(self, connection: Connection, published: Checkpoint) -> str | None:
+        if restoration.is_ahead(connection, published):
             return "the log folder has records that this database does not know"
         if recovery.behind(connection):
             return "records of the log wait to be applied again"

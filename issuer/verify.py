@@ -387,6 +387,15 @@ class Source:
                     raise Untrue(Statement.SIGNED, f"{path} is of size {found[-1].size}")
         return found
 
+    def published(self, key: Key) -> tuple[Checkpoint, list[Checkpoint]]:
+        """The latest checkpoint, and the past ones that a folder lists.
+
+        In a copy made while the log grew one of these may be the latest: nothing that was published is left out.
+        """
+        # They are read first: a log that grows meanwhile has a `checkpoint` at least as large as they are.
+        past = self.past(key, [])
+        return max((self.checkpoint(key), *past), key=lambda found: found.size), past
+
     def entries(self, size: int, say: Say) -> Iterator[bytes]:
         """All entries of the log, first to last. Raises Untrue where one is missing."""
         for start in range(0, size, WIDTH):
@@ -406,7 +415,9 @@ class Source:
         else:
             yield f"{path}.p/{width}", partial, width
         for older in self._narrower(path, width):
-            yield f"{path}.p/{older}", self.read(f"{path}.p/{older}"), older
+            # A log that grows meanwhile takes away what a full file has replaced.
+            if (content := self.read(f"{path}.p/{older}")) is not None:
+                yield f"{path}.p/{older}", content, older
 
     def _bundle(self, index: int, width: int) -> list[bytes]:
         (path, content, count), *older = self.parts(f"tile/entries/{_name(index)}", width)
@@ -1587,12 +1598,8 @@ def _verify(
     _require_same_chain(node, seen)
     # A report that lands after this block may anchor more than the checkpoint that is read next.
     known = node.number("latest")
-    latest = source.checkpoint(key)
+    latest, past = source.published(key)
     verdict.size, verdict.root = latest.size, "0x" + latest.root.hex()
-    past = source.past(key, [])
-    if past and past[-1].size > latest.size:
-        what = f"a checkpoint of {past[-1].size:,} records was published, but the log ends after {latest.size:,}"
-        raise Untrue(Statement.WHOLE, what)
     if seen is not None and seen.size > latest.size:
         what = f"{seen.size:,} records were seen here before, but the log ends after {latest.size:,}"
         raise Untrue(Statement.WHOLE, what)
@@ -2010,7 +2017,7 @@ def _check_all(options: argparse.Namespace, key: Key) -> int:
 
 
 def _witness(options: argparse.Namespace, source: Source, key: Key, now: Seen) -> str:
-    checkpoint = source.checkpoint(key)
+    checkpoint, _ = source.published(key)
     if (checkpoint.size, "0x" + checkpoint.root.hex()) != (now.size, now.root):
         raise Unknown("the log has grown meanwhile: run again to cosign it")
     own, secret = witness_key(options.witness, options.witness_name)

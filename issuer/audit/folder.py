@@ -7,8 +7,11 @@
 
 Every file appears whole and synced. A checkpoint is written after everything it covers, so a reader never sees one
 that promises more than there is, and after a crash the same files are written again.
+
+A copy made while the log grew may have an older `checkpoint` than its largest past one: the log ends with the latter.
 """
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +28,11 @@ from issuer.tlog.tiles import WIDTH
 
 _SPAN = WIDTH * WIDTH
 """Records written at once when the folder has fallen far behind; it bounds the memory this takes."""
+
+_NAME = re.compile(r"(x?)([0-9]{3})", re.ASCII)
+
+_BEHIND = 1_000_000
+"""Records by which the `checkpoint` of a copy is behind at most; it bounds how many folders are listed."""
 
 Records = Callable[[int, int], Sequence[bytes]]
 """Gives the records from one place up to another."""
@@ -44,23 +52,31 @@ class LogFolder:
         names = (file.relative_to(root).as_posix() for file in root.rglob("[0-9][0-9][0-9]"))
         return sorted(int(name.replace("x", "").replace("/", "")) for name in names)
 
+    def end(self) -> Checkpoint:
+        """The last checkpoint that was published, also in a copy made while the log grew.
+
+        Raises as the log does, also for a past checkpoint that is not signed by its key.
+        """
+        return self._later(self.log.checkpoint())[-1]
+
     def extend(self, note: str, records: Records) -> int:
         """Publish the log up to this checkpoint; the number of records that were not there before.
 
-        Raises BrokenInvariant, and leaves the old checkpoint standing, unless the new one is of this log, not smaller,
-        and the records lead from the root that is published to the root that is signed; Unreachable if the folder
-        cannot be read or written.
+        Raises BrokenInvariant, and leaves the old checkpoint standing, unless the new one is of this log, not smaller
+        than any that was published, and the records lead from the root that is published to the root that is signed;
+        Unreachable if the folder cannot be read or written.
         """
         with _writing():
             return self._extend(note, records)
 
     def _extend(self, note: str, records: Records) -> int:
         new, old = checkpoint.verify(note, self._verifier), self.log.checkpoint()
-        if new.size < old.size or (new.size == old.size and new.root != old.root):
-            raise _fork(old, new)
+        later = self._later(old)
+        if new.size < later[-1].size or (new.size == later[-1].size and new.root != later[-1].root):
+            raise _fork(later[-1], new)
         self._keep(old.size)
         if new.size > old.size:
-            self._write_records(old, new, records)
+            self._write_records([*later, new], records)
             with crash.around("log.checkpoint"):
                 files.replace(self._path / CHECKPOINT, note.encode())
             self._keep(new.size)
@@ -73,8 +89,13 @@ class LogFolder:
             with crash.around("log.history"):
                 files.replace(path, (self._path / CHECKPOINT).read_bytes())
 
-    def _write_records(self, old: Checkpoint, new: Checkpoint, records: Records) -> None:
-        """Write all that a checkpoint covers, from the first bundle that was not full."""
+    def _later(self, latest: Checkpoint) -> list[Checkpoint]:
+        """A checkpoint and all past ones beyond it, ascending."""
+        return [latest, *(self.log.past(size) for size in sorted(_beyond(self._path / "checkpoints", latest.size)))]
+
+    def _write_records(self, known: Sequence[Checkpoint], records: Records) -> None:
+        """Write all that the last checkpoint covers, from the first bundle that the first one did not fill."""
+        old, new = known[0], known[-1]
         at = old.size // WIDTH * WIDTH
         tree = CompactRange.read(self.log.nodes(old.size), at)
         _check(tree, old)
@@ -84,7 +105,7 @@ class LogFolder:
             leaves = [merkle.leaf_hash(entry) for entry in entries]
             for leaf in leaves:
                 tree.append(leaf)
-                _check(tree, old, new)
+                _check(tree, *known)
             if tree.size != end:
                 raise BrokenInvariant(f"the database has {len(entries)} of the log's records {at} to {end}")
             self._write_entries(at, entries)
@@ -121,6 +142,22 @@ class LogFolder:
             return (self._path / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+def _beyond(folder: Path, size: int, above: int = 0) -> Iterator[int]:
+    """The sizes under a folder of past checkpoints that are larger; `above` is the number in the names above it."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        name = _NAME.fullmatch(entry.name)
+        number = above * 1000 + int(name[2]) if name else 0
+        if name and not name[1] and number > size:
+            yield number
+        elif name and name[1] and _may_hold(number, size):
+            yield from _beyond(entry, size, number)
+
+
+def _may_hold(number: int, size: int) -> bool:
+    scales = (1000**deeper for deeper in range(1, 7))
+    return any(number * scale <= size + _BEHIND and (number + 1) * scale > size for scale in scales)
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Integrator:
 
     def _integrate(self) -> int:
         with self._store.unit("integrate log") as unit:
-            return integrate(unit, self._signer, self._folder.log.checkpoint())
+            return integrate(unit, self._signer, self._folder.end())
 
     def _nothing_to_do(self) -> bool:
         """Whether every record has its place and the folder holds the very checkpoint that the database made last."""

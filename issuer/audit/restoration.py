@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from issuer.audit.folder import LogFolder
 from issuer.audit.record import Record, decode
-from issuer.errors import BrokenInvariant
+from issuer.errors import BrokenInvariant, NotFound
 from issuer.store import recovery, sets
 from issuer.store.inserts import insert_new
 from issuer.store.tables import audit_record, log_tree, unapplied
@@ -36,7 +36,6 @@ _WAITING = (
     .limit(bindparam("limit"))
 )
 _APPLIED = delete(unapplied)
-_LATEST_NOTE = select(checkpoint_table.c.note).join(log_tree, log_tree.c.size == checkpoint_table.c.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,24 +47,24 @@ class Lost:
     record: Record
 
 
-def is_ahead(connection: Connection, folder: LogFolder, note: str | None) -> bool:
-    """Whether the log folder, whose checkpoint was this note, has records that this database does not know."""
-    if note is None or note == connection.scalar(_LATEST_NOTE):
-        return False
-    return folder.log.signed(note).size > (connection.scalar(_SIZE) or 0)
+def is_ahead(connection: Connection, published: Checkpoint) -> bool:
+    """Whether the log folder, which ended with this checkpoint, has records that this database does not know."""
+    return published.size > (connection.scalar(_SIZE) or 0)
 
 
 def take_back(store: Store, folder: LogFolder) -> int:
     """Take back every record that the folder has beyond the database; how many.
 
-    Raises BrokenInvariant if the folder's log does not continue the database's: they are two different histories.
+    Raises BrokenInvariant if the folder's log does not continue the database's: they are two different histories;
+    NotFound if the folder lacks a file of what was published.
     """
-    published = folder.log.checkpoint()
+    published = folder.end()
     with store.read() as connection:
         tree = _tree(connection)
     start = tree.size
     if published.size <= start:
         return 0
+    _require_files(folder, published)
     _require_continuation(tree, folder, published)
     while tree.size < published.size:
         end = min(published.size, tree.size + _CHUNK)
@@ -98,15 +97,32 @@ def _tree(connection: Connection) -> CompactRange:
     return CompactRange.unpack(0, b"") if row is None else CompactRange.unpack(row.size, row.frontier)
 
 
+def _require_files(folder: LogFolder, published: Checkpoint) -> None:
+    """Every file that the checkpoint covers: who goes on without one has a log that nobody can check any more."""
+    try:
+        for tile in tiles.written(0, published.size):
+            folder.log.tile(tile)
+            if tile.level == 0:
+                folder.log.bundle(tile.index, tile.width)
+    except NotFound as error:
+        raise NotFound(
+            f"{error.what}, and a checkpoint of {published.size} records was published",
+            "Copy the log folder again: checkpoints/ and checkpoint first, then tile/.",
+        ) from error
+
+
 def _require_continuation(tree: CompactRange, folder: LogFolder, published: Checkpoint) -> None:
+    """The records lead from the database's tree to every checkpoint that was published beyond it."""
+    known = [folder.log.checkpoint(), *(folder.log.past(size) for size in folder.past_sizes() if size > tree.size)]
+    roots = {found.size: found.root for found in known}
     copy = CompactRange.unpack(tree.size, tree.pack())
     for body in _bodies(folder, tree.size, published.size):
         copy.append(merkle.leaf_hash(body))
-    if copy.root() != published.root:
-        raise BrokenInvariant(
-            f"the log folder's {published.size} records do not continue the {tree.size} of this database",
-            "One of them belongs to another history: find the backup and the log folder that belong together.",
-        )
+        if copy.size in roots and copy.root() != roots[copy.size]:
+            raise BrokenInvariant(
+                f"the log folder's {copy.size} records do not continue the {tree.size} of this database",
+                "One of them belongs to another history: find the backup and the log folder that belong together.",
+            )
 
 
 def _bodies(folder: LogFolder, start: int, end: int) -> Iterator[bytes]:
@@ -152,8 +168,13 @@ def _keep_checkpoints(unit: Unit, folder: LogFolder, end: int) -> None:
             row = {"size": size, "root": "0x" + folder.log.past(size).root.hex(), "note": note, "at": unit.now}
             unit.connection.execute(insert_new(unit.connection, checkpoint_table).values(**row))
     latest = folder.log.checkpoint()
-    if latest.size == end and end not in known:
-        row = {"size": end, "root": "0x" + latest.root.hex(), "note": folder.log.note("checkpoint"), "at": unit.now}
+    if 0 < latest.size <= end and latest.size not in known:
+        row = {
+            "size": latest.size,
+            "root": "0x" + latest.root.hex(),
+            "note": folder.log.note("checkpoint"),
+            "at": unit.now,
+        }
         unit.connection.execute(insert_new(unit.connection, checkpoint_table).values(**row))
 
 

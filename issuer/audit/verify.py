@@ -25,7 +25,7 @@ class Statement(IntEnum):
     """What a verdict asserts. One walk through the records checks 3 to 6, so the first false one is the first met."""
 
     SIGNED = 1  # every checkpoint in the folder is signed by the log's key
-    WHOLE = 2  # the latest checkpoint is as large as any that was published, anchored or known to the database
+    WHOLE = 2  # the latest checkpoint is as large as any that is anchored or known to the database
     RECORDS = 3  # every record is there, and has the hash that the tree's leaf has
     TILES = 4  # every hash above the leaves is the one its records give
     ROOTS = 5  # the records lead to the root of every checkpoint ever published
@@ -72,7 +72,7 @@ def verify(folder: LogFolder, *, anchors: Sequence[Anchor] = (), connection: Con
     failure, latest, past, pending = None, folder.log.empty, list[Checkpoint](), 0
     try:
         latest, past = _signed(folder)
-        _require_whole(latest, past, anchors, connection)
+        _require_whole(folder.log, latest, anchors, connection)
         _walk(folder.log, latest.size, _roots(latest, past, anchors, connection))
         pending = 0 if connection is None else _compare(folder.log, latest.size, connection)
     except _Untrue as untrue:
@@ -88,23 +88,25 @@ def verify(folder: LogFolder, *, anchors: Sequence[Anchor] = (), connection: Con
 
 
 def _signed(folder: LogFolder) -> tuple[Checkpoint, list[Checkpoint]]:
+    """The latest checkpoint, and all past ones; in a copy made while the log grew, one of these is the latest."""
     try:
-        return folder.log.checkpoint(), [folder.log.past(size) for size in folder.past_sizes()]
+        # The past ones come first: a log that grows meanwhile has a `checkpoint` at least as large as they are.
+        past = [folder.log.past(size) for size in folder.past_sizes()]
+        return max((folder.log.checkpoint(), *past), key=lambda found: found.size), past
     except IssuerError as error:
         raise _Untrue(Statement.SIGNED, error.what) from error
 
 
-def _require_whole(
-    latest: Checkpoint, past: Sequence[Checkpoint], anchors: Sequence[Anchor], connection: Connection | None
-) -> None:
+def _require_whole(log: Log, latest: Checkpoint, anchors: Sequence[Anchor], connection: Connection | None) -> None:
     known = 0 if connection is None else connection.scalar(select(log_tree.c.published)) or 0
-    for size, where in (
-        (max((found.size for found in past), default=0), "was published"),
-        (max((anchor.size for anchor in anchors), default=0), "is anchored"),
-        (known, "is known to the database"),
+    # The database may know what was published after the folder was read.
+    grown = max(latest.size, log.checkpoint().size)
+    for size, end, where in (
+        (max((anchor.size for anchor in anchors), default=0), latest.size, "is anchored"),
+        (known, grown, "is known to the database"),
     ):
-        if size > latest.size:
-            raise _Untrue(Statement.WHOLE, f"a log of {size} records {where}, but this one ends after {latest.size}")
+        if size > end:
+            raise _Untrue(Statement.WHOLE, f"a log of {size} records {where}, but this one ends after {end}")
 
 
 class _Roots:

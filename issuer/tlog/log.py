@@ -30,10 +30,7 @@ class Log:
 
     def checkpoint(self) -> Checkpoint:
         """The latest checkpoint; that of the empty tree if nothing has been published."""
-        return self.signed(self.note(CHECKPOINT))
-
-    def signed(self, note: str | None) -> Checkpoint:
-        """The checkpoint that a note of this log carries; that of the empty tree without a note."""
+        note = self.note(CHECKPOINT)
         return self.empty if note is None else checkpoint.verify(note, self._verifier)
 
     @property

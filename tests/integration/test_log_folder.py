@@ -199,6 +199,31 @@ def test_missing_records_are_not_taken(tmp_path: Path) -> None:
         folder.extend(note(records(9)), lambda start, end: records(9)[start : end - 2])
 
 
+@pytest.mark.parametrize(("size", "later"), [(5, 8), (5, 700), (998, 1_002), (1_300, 2_100)])
+def test_nothing_is_published_beside_a_larger_checkpoint(tmp_path: Path, size: int, later: int) -> None:
+    """In a copy of which `checkpoint` is older than the last past one."""
+    folder = log(tmp_path, size, later)
+    shutil.copy(tmp_path / "log" / tiles.checkpoint_path(size), tmp_path / "log/checkpoint")
+    with pytest.raises(BrokenInvariant, match=f"size {later - 1} does not extend the published one of size {later}"):
+        grow(folder, records(later - 1))
+    with pytest.raises(BrokenInvariant, match=f"first {later} records do not have the root"):
+        grow(folder, [*records(later - 1), *records(3)])
+    assert folder.end().size == later
+    assert grow(folder, records(later + 2)) == later + 2 - size
+    assert verify(folder).holds
+
+
+@pytest.mark.parametrize("later", [1_000_000, 1_000_300, 1_234_567])
+def test_the_end_is_found_where_its_name_grows_longer(tmp_path: Path, later: int) -> None:
+    folder, first = log(tmp_path, 5), checkpoint.sign(999_500, bytes(32), KEY)
+    (tmp_path / "log/checkpoint").write_text(first)
+    for size in (999_500, later):
+        path = tmp_path / "log" / tiles.checkpoint_path(size)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(checkpoint.sign(size, bytes(32), KEY))
+    assert folder.end().size == later
+
+
 def test_a_checkpoint_by_another_key_is_not_taken(tmp_path: Path) -> None:
     folder = log(tmp_path, 5)
     with pytest.raises(UnverifiedNote):
@@ -261,6 +286,20 @@ def roll_back_with_history(path: Path) -> None:
     (path / "checkpoints/300").unlink()
 
 
+def roll_back_with_records(path: Path) -> None:
+    """A larger checkpoint was published, and what it covers is held back."""
+    roll_back(path)
+    for kind in ("0", "entries"):
+        shutil.rmtree(path / "tile" / kind / "001.p")
+    LogFolder(path / "again", KEY.verifier).extend(note(records(290)), lambda start, end: records(290)[start:end])
+    shutil.copytree(path / "again" / "tile", path / "tile", dirs_exist_ok=True)
+
+
+def roll_back_beside_a_fork(path: Path) -> None:
+    roll_back(path)
+    (path / "checkpoints/300").write_text(note([*records(299), b"forked"]))
+
+
 def fork_history(path: Path) -> None:
     forked = [*records(289), b"forked"]
     (path / "checkpoints/290").write_text(note(forked))
@@ -300,8 +339,9 @@ def replace(path: Path, old: bytes, new: bytes) -> None:
         (remove_bundle, Statement.RECORDS, "records 0 to 256: the log has no file tile/entries/000"),
         (remove_tile, Statement.RECORDS, "the log has no file tile/0/000"),
         (edit_upper_tile, Statement.TILES, "hash 0 of tile/1/000.p/1"),
-        (roll_back, Statement.WHOLE, "300 records was published, but this one ends after 290"),
         (roll_back_with_history, Statement.WHOLE, "300 records is anchored, but this one ends after 290"),
+        (roll_back_with_records, Statement.RECORDS, "the log has no file tile/entries/001.p/44"),
+        (roll_back_beside_a_fork, Statement.ROOTS, "first 300 records do not have the root that was signed"),
         (fork_history, Statement.ROOTS, "first 290 records do not have the root that was signed"),
         (misplace_history, Statement.SIGNED, "checkpoints/290 is of size 300"),
         (sign_with_another_key, Statement.SIGNED, "not signed by example.com/log"),
@@ -320,6 +360,31 @@ def test_tamper_with_the_folder(
     assert verdict.failure is not None
     assert verdict.failure.statement is statement
     assert what in verdict.failure.what
+
+
+def test_a_copy_made_while_the_log_grew_is_whole(tmp_path: Path) -> None:
+    """Nothing that was published is left out of what is checked, though `checkpoint` covers less."""
+    folder = log(tmp_path, 290, 300)
+    roll_back(tmp_path / "log")
+    verdict = verify(folder, anchors=[Anchor(size=300, root=merkle.root(records(300)))])
+    assert (verdict.failure, verdict.size) == (None, 300)
+
+
+def test_a_log_that_grows_while_it_is_verified_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is that is read first."""
+    folder, sizes = log(tmp_path, 290), iter(range(291, 400))
+    grown = LogFolder(tmp_path / "log", KEY.verifier)
+    for name in ("checkpoint", "note"):
+        read = getattr(folder.log, name)
+
+        def and_grow(*arguments: str, read: Callable[..., object] = read) -> object:
+            found = read(*arguments)
+            grow(grown, records(next(sizes)))
+            return found
+
+        monkeypatch.setattr(folder.log, name, and_grow)
+    assert verify(folder).failure is None
+    assert next(sizes) > 292
 
 
 def test_tamper_by_showing_a_fork_that_the_anchor_does_not_know(tmp_path: Path) -> None:

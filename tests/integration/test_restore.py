@@ -14,9 +14,10 @@ from sqlalchemy import delete, select, update
 
 from issuer import cli, crash
 from issuer.audit import restoration, schema, verify
+from issuer.audit.integrator import Integrator
 from issuer.chain import parts, rpc, transactions
 from issuer.chain.node import NodeError
-from issuer.errors import BrokenInvariant, Unreachable
+from issuer.errors import BrokenInvariant, NotFound, Unreachable
 from issuer.ledger import chart
 from issuer.messages import folder as documents
 from issuer.money import parse_units
@@ -27,7 +28,9 @@ from issuer.service import Role
 from issuer.store import tables
 from issuer.store.states import WalletState
 from issuer.store.unit import Store
+from issuer.tlog import checkpoint, tiles
 from tests import shell as shells
+from tests import stranger
 from tests.anvil import TestChain
 from tests.world import A_BANK, B_BANK, BLOCK_TIME, Holder, World
 
@@ -507,6 +510,77 @@ def test_a_log_folder_that_was_lost_too_must_be_put_back(world: World, shell: An
     whole.rename(log)
     catch_up(world)
     check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+
+def log_copied_while_it_grew(world: World, shell: Any) -> tuple[Path, Path, int]:
+    """A backup, a copy of the log that has its `checkpoint` from before a decision and the rest from after it."""
+    waiting_wire(world)
+    world.until(lambda: is_minted(world))
+    world.turn()
+    backup, log, copy = world.path / "backup.db", world.path / "issuer" / "log", world.path / "copy"
+    shell("backup", str(backup))
+    copy.mkdir()
+    shutil.copy(log / "checkpoint", copy)
+    shell("customer", "add", "Platform B", "--jurisdiction", "HK", "--account", B_BANK)
+    world.issuer.service.step()
+    for part in ("checkpoints", "tile"):
+        shutil.copytree(log / part, copy / part)
+    size = world.issuer.log.end().size
+    shutil.rmtree(log)
+    shutil.copytree(copy, log)
+    return backup, copy, size
+
+
+def test_a_log_that_was_copied_while_it_grew_loses_no_decision(world: World, shell: Any) -> None:
+    backup, copy, size = log_copied_while_it_grew(world, shell)
+    assert int((copy / "checkpoint").read_text().split("\n")[1]) < size
+    assert stranger.check(world, copy).failure == ""
+    lose_and_restore(world, backup, shell)
+    world.turn()
+    shell("recovery", "enter", "Platform B", B_BANK)
+    catch_up(world)
+    world.turn()
+    assert [row["id"] for row in shell("customer", "list")] == [1, 2]
+    check(world, mints_=1, paid_fen=0, reserve=SUM)
+    assert stranger.check(world).failure == ""
+
+
+def test_a_copy_of_the_log_that_lacks_a_file_is_told_and_copied_again(world: World, shell: Any) -> None:
+    backup, _, size = log_copied_while_it_grew(world, shell)
+    log = world.path / "issuer" / "log"
+    missing = [log / tiles.tile_at(0, 0, size).path, log / tiles.entries_path(0, size)]
+    lose_and_restore(world, backup, shell)
+    for file in missing:
+        kept = file.read_bytes()
+        file.unlink()
+        with pytest.raises(NotFound, match=f"{file.relative_to(log)}, and a checkpoint of {size} records") as refused:
+            world.issuer.service.step()
+        assert "Copy the log folder again" in refused.value.do
+        assert rows(world, tables.unapplied) == []
+        file.write_bytes(kept)
+    world.turn()
+    assert "customer.added of customer:2" in waits(world)
+
+
+def test_a_copy_of_the_log_with_two_histories_is_refused(world: World, shell: Any) -> None:
+    backup, _, size = log_copied_while_it_grew(world, shell)
+    lose_and_restore(world, backup, shell)
+    other = checkpoint.sign(size, bytes(32), stranger.signer(world))
+    (world.path / "issuer" / "log" / tiles.checkpoint_path(size)).write_text(other)
+    with pytest.raises(BrokenInvariant, match="do not continue"):
+        world.issuer.service.step()
+    assert rows(world, tables.unapplied) == []
+
+
+def test_a_log_folder_that_is_ahead_only_by_a_past_checkpoint_begins_recovery(world: World, shell: Any) -> None:
+    """Nobody said that the database is an old one, and its own last note lies in the folder."""
+    backup, _, size = log_copied_while_it_grew(world, shell)
+    lose_and_restore(world, backup, shell)
+    off_by_hand(world)
+    with pytest.raises(BrokenInvariant, match=f"size {size} that this database never made"):
+        Integrator(world.issuer.store, world.issuer.log, stranger.signer(world)).run()
+    world.issuer.service.step()
+    assert in_recovery(world) is not None
 
 
 def roll_back(world: World) -> Path:

@@ -17,7 +17,7 @@ from issuer import verify
 from issuer.chain.signer import LocalSigner
 from issuer.messages.contracts import TOKEN
 from issuer.money import parse_units
-from issuer.tlog import merkle
+from issuer.tlog import checkpoint, merkle
 from issuer.verify import Statement, Verdict
 from tests import anvil, stranger
 from tests.anvil import TestChain
@@ -128,9 +128,14 @@ def test_tamper_with_a_checkpoint(world: World, tmp_path: Path) -> None:
 def test_tamper_by_putting_an_old_checkpoint_back(world: World, tmp_path: Path) -> None:
     log = tmp_path / "log"
     shutil.copytree(world.issuer.home.log, log)
-    first = min(world.issuer.log.past_sizes())
+    first, *_, last = world.issuer.log.past_sizes()
     shutil.copy(log / "checkpoints" / f"{first:03}", log / "checkpoint")
-    found(stranger.check(world, log), Statement.WHOLE, "was published, but the log ends after")
+    verdict = stranger.check(world, log)
+    assert (verdict.failure, verdict.size) == ("", last), "all that was published is read nevertheless"
+    (log / "checkpoints" / f"{last:03}").write_text(checkpoint.sign(last, bytes(32), stranger.signer(world)))
+    found(stranger.check(world, log), Statement.ROOTS, f"the checkpoint of size {last} is signed over")
+    shutil.rmtree(log / "checkpoints")
+    found(stranger.check(world, log), Statement.WHOLE, "records, but the log ends after")
 
 
 # -- the log, by one who has its key

@@ -18,7 +18,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from issuer import verify
+from issuer.audit.folder import LogFolder
 from issuer.money import parse_units
+from issuer.tlog import checkpoint, merkle
 from issuer.verify import Seen, Unknown
 from tests import anvil, stranger
 from tests.anvil import ROOT
@@ -86,6 +88,40 @@ def test_the_log_may_lie_behind_a_static_file_server(world: World, server: str) 
     assert far.failure == ""
     assert (far.size, far.root, far.supply) == (near.size, near.root, near.supply)
     assert 0 < far.checkpoints < near.checkpoints  # a server lists no files: only the anchored ones are asked for
+
+
+class GrowingLog(verify.Source):
+    """A folder that grows whenever its `checkpoint` was read, and loses partial files once they are listed."""
+
+    def __init__(self, world: World, path: Path) -> None:
+        super().__init__(str(stranger.publish(path, stranger.bodies(world), stranger.signer(world))))
+        self._records, self._signer = stranger.bodies(world), stranger.signer(world)
+        self._folder = LogFolder(path, self._signer.verifier)
+        self.grow()
+
+    def grow(self) -> None:
+        self._records.append(stranger.record("lock.cleared", f"lock:{len(self._records)}", None))
+        note = checkpoint.sign(len(self._records), merkle.root(self._records), self._signer)
+        self._folder.extend(note, lambda start, end: self._records[start:end])
+
+    def read(self, path: str) -> bytes | None:
+        found = super().read(path)
+        if path == "checkpoint":
+            self.grow()
+        return found
+
+    def _narrower(self, path: str, width: int) -> list[int]:
+        found = super()._narrower(path, width)
+        for older in found:
+            (Path(self._place) / f"{path}.p/{older}").unlink()
+        return found
+
+
+def test_a_log_that_grows_while_it_is_read_holds(world: World, tmp_path: Path) -> None:
+    source, key = GrowingLog(world, tmp_path / "log"), verify.Key.parse(stranger.vkey(world))
+    node = verify.Node(world.chain.url)
+    verdict, _ = verify.verify(node, source, world.token, key, seen=None, grace=0, say=lambda _: None)
+    assert verdict.failure == ""
 
 
 def test_the_next_run_must_find_what_this_one_saw(world: World) -> None:
