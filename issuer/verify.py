@@ -701,7 +701,8 @@ class Payment:
     subject: str
     total: int  # units that leave
     par: int  # units that it discharges
-    state: str = "instructed"
+    state: str = "instructed"  # -> paid | over; paid -> over
+    back: int = 0  # units that came back of it
 
 
 @dataclass
@@ -727,10 +728,9 @@ class Book:
         self.requests: dict[tuple[str, ...], list[int]] = defaultdict(list)  # places
         self.payments: dict[str, Payment] = {}
         self.free: dict[int, int] = defaultdict(int)  # units of each customer's money that no order holds
-        self.deposits: dict[str, tuple[int, int]] = {}  # subject to customer and units
+        self.deposits: dict[str, tuple[int | None, int]] = {}  # subject to customer, if it is one's, and units
         self.recalled: set[str] = set()  # deposits that the bank took back
-        self.reserved: set[str] = set()
-        self.minted: set[str] = set()
+        self.held: dict[str, str] = {}  # order that money was bound to -> reserved | minted | failed | unfunded
         self.live: dict[tuple[str, str], str] = {}  # kind and subject to message id
         self.erased = 0
         self.others = 0  # records of what is not held against the chain: customers, locks, ...
@@ -742,11 +742,13 @@ class Book:
             "mint.requested": self._requested,
             "mint.reserved": self._reserved,
             "mint.final": self._minted,
+            "mint.failed": self._failed,
             "mint.unknown": self._unknown,
             "redemption.burned": self._burned,
             "payout.instructed": self._instructed,
-            "payout.rejected": self._came_to_nothing,
-            "payout.returned": self._came_to_nothing,
+            "payout.rejected": self._rejected,
+            "payout.partly-returned": self._partly_returned,
+            "payout.returned": self._returned,
             "payout.paid": self._paid,
             "report.requested": self._asked,
             "report.signed": self._signed,
@@ -780,28 +782,33 @@ class Book:
         self.bound["token"] = self.bound["token"].lower()
 
     def _deposit(self, place: int, record: Any) -> None:
-        after = record["after"]
-        if record["subject"] in self.deposits:
-            raise Untrue(Statement.ONCE, f"record {place:,} takes the bank's credit {record['evidence'][0]} again")
-        self.deposits[record["subject"]] = after["customer"] or 0, fen(after["amount"])
-        if after["state"] == "credited":
-            self.free[after["customer"]] += fen(after["amount"])
+        after, subject = record["after"], record["subject"]
+        (credit,) = record["evidence"]
+        if subject != f"deposit:{credit}":
+            raise Untrue(Statement.ONCE, f"record {place:,} takes the bank's credit {credit} as {subject}")
+        if subject in self.deposits:
+            raise Untrue(Statement.ONCE, f"record {place:,} takes the bank's credit {credit} again")
+        owner = after["customer"] if after["state"] == "credited" else None
+        self.deposits[subject] = owner, fen(after["amount"])
+        if owner is not None:
+            self.free[owner] += fen(after["amount"])
 
     def _recalled(self, place: int, record: Any) -> None:
         subject = record["subject"]
         if subject in self.recalled:
             raise Untrue(Statement.ONCE, f"record {place:,} gives {subject} back to the bank again")
         self.recalled.add(subject)
-        if record["before"]["state"] == "credited":
+        if self.deposits[subject][0] is not None:
             self._take_back(place, subject, fen(record["after"]["amount"]))
 
     def _take_back(self, place: int, subject: str, value: int) -> None:
         """A customer's deposit leaves again: only money that no order holds."""
         customer, came = self.deposits[subject]
-        self.free[customer] -= value
-        if value != came or self.free[customer] < 0:
+        free = 0 if customer is None else self.free[customer]
+        if customer is None or value != came or free < value:
             what = f"record {place:,} gives {cnh(value)} of {subject} back, of which that is not there any more"
             raise Untrue(Statement.ONCE, what)
+        self.free[customer] -= value
 
     def _requested(self, place: int, record: Any) -> None:
         after, order = record["after"], record["subject"].removeprefix("order:")
@@ -815,28 +822,37 @@ class Book:
         order = record["subject"].removeprefix("order:")
         _, value, customer = self.orders[order]
         self.free[customer] -= value
-        if order in self.reserved or self.free[customer] < 0:
+        if order in self.held or self.free[customer] < 0:
             raise Untrue(Statement.ONCE, f"record {place:,} binds money to the order {order} that is not there")
-        self.reserved.add(order)
+        self.held[order] = "reserved"
 
     def _minted(self, place: int, record: Any) -> None:
         after, reference = record["after"], record["subject"].removeprefix("batch:")
         for order in after["orders"]:
-            if order in self.minted:
-                raise Untrue(Statement.ONCE, f"record {place:,} mints the order {order} again")
-            if order not in self.reserved:
-                raise Untrue(Statement.ONCE, f"record {place:,} mints the order {order}, which no money was bound to")
-            self.minted.add(order)
+            self._require_held(place, order, "mints")
+            self.held[order] = "minted"
         if reference in self.mints:
             raise Untrue(Statement.MINTED, f"record {place:,} mints the batch {reference} again")
         self.mints[reference] = Mint(place, after["first"], after["orders"], record["evidence"][0])
+
+    def _failed(self, place: int, record: Any) -> None:
+        order = record["subject"].removeprefix("order:")
+        self._require_held(place, order, "gives up")
+        self.held[order] = "failed"
+
+    def _require_held(self, place: int, order: str, does: str) -> None:
+        """Money is bound to an order, which has not been minted and has not failed."""
+        held = self.held.get(order)
+        if held != "reserved":
+            why = {"minted": " again", None: ", which no money was bound to"}.get(held, f", which is {held}")
+            raise Untrue(Statement.ONCE, f"record {place:,} {does} the order {order}{why}")
 
     def _unknown(self, place: int, record: Any) -> None:
         what = f"record {place:,} tells a mint that nobody ordered: {record['subject']}, {record['after']['value']}"
         raise Untrue(Statement.MINTED, what)
 
     def _burned(self, place: int, record: Any) -> None:
-        after, ident = record["after"], int(record["subject"].removeprefix("redemption:"))
+        after, ident = record["after"], _redemption(record["subject"])
         if ident in self.burns:
             raise Untrue(Statement.REDEEMED, f"record {place:,} tells redemption {ident} again")
         told = after["holder"].lower(), units(after["value"]), after["reference"], record["evidence"][0]
@@ -845,41 +861,81 @@ class Book:
     def _instructed(self, place: int, record: Any) -> None:
         after, subject = record["after"], record["subject"]
         kind, message = after["kind"], after["message_id"]
-        par = units(after["par"])
-        payment = Payment(kind, subject, fen(after["amount"]) + fen(after["fee"]), par)
+        payment = Payment(kind, subject, fen(after["amount"]) + fen(after["fee"]), units(after["par"]))
         if (kind, subject) in self.live or message in self.payments:
             raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} again ({message})")
-        if kind == "REDEEM":
-            burn = self.burns.get(int(subject.removeprefix("redemption:")))
-            if burn is None or burn.value != par or not 0 <= par - payment.total < 10_000:
-                raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} other than at par less the fee")
+        if not subject.startswith(f"{_PAID_FOR[kind]}:"):
+            raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} as {kind}, which is for a {_PAID_FOR[kind]}")
+        self._require_owed(place, payment)
         if kind == "REFUND":
             self._take_back(place, subject, payment.total)
         self.payments[message] = payment
         self.live[kind, subject] = message
-        self._par[kind] += par
+        self._par[kind] += payment.par
 
-    def _came_to_nothing(self, place: int, record: Any) -> None:
+    def _require_owed(self, place: int, payment: Payment) -> None:
+        """What is paid is there to be paid: a burn, a failed order's money, a deposit that is no customer's."""
+        subject, par = payment.subject, payment.par
+        if payment.kind == "REDEEM":
+            burn = self.burns.get(_redemption(subject))
+            if burn is None or burn.value != par or not 0 <= par - payment.total < 10_000:
+                raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} other than at par less the fee")
+        if payment.kind == "UNFUND":
+            order = subject.removeprefix("order:")
+            if self.held.get(order) != "failed" or {par, payment.total} != {self.orders[order][1]}:
+                raise Untrue(Statement.ONCE, f"record {place:,} takes back for {subject} what no failed order holds")
+        if payment.kind == "RETURN" and (self.deposits[subject] != (None, payment.total) or subject in self.recalled):
+            raise Untrue(Statement.ONCE, f"record {place:,} returns {subject}, which is a customer's or not there")
+
+    def _payment(self, record: Any) -> Payment:
         payment = self.payments[record["after"]["message_id"]]
-        if payment.state == "over":
-            raise Untrue(Statement.ONCE, f"record {place:,} takes {payment.subject} back again")
-        if payment.kind == "REFUND":
-            self.free[self.deposits[payment.subject][0]] += payment.total
-        if record["action"] == "payout.rejected":
-            self._par[payment.kind] -= payment.par
+        if payment.subject != record["subject"]:
+            raise ValueError(f"{record['after']['message_id']} was ordered for {payment.subject}")
+        return payment
+
+    def _rejected(self, place: int, record: Any) -> None:
+        payment = self._payment(record)
+        if payment.state != "instructed":
+            raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was refused after it was paid")
+        self._par[payment.kind] -= payment.par
+        self._end(payment)
+
+    def _partly_returned(self, place: int, record: Any) -> None:
+        payment = self._come_back(place, record)
+        if payment.back >= payment.total:
+            raise Untrue(Statement.ONCE, f"record {place:,} says that only a part of {payment.subject} came back")
+
+    def _returned(self, place: int, record: Any) -> None:
+        payment = self._come_back(place, record)
+        if payment.back != payment.total:
+            raise Untrue(Statement.ONCE, f"record {place:,} says that another amount of {payment.subject} came back")
+        self._end(payment)
+
+    def _come_back(self, place: int, record: Any) -> Payment:
+        payment = self._payment(record)
+        if payment.state != "paid" or payment.kind in ("MINT", "UNFUND"):
+            raise Untrue(Statement.ONCE, f"record {place:,} takes {payment.subject} back, which is not paid")
+        payment.back += fen(record["after"]["amount"])
+        return payment
+
+    def _end(self, payment: Payment) -> None:
+        """A payment came to nothing: its cause may be paid again."""
         payment.state = "over"
         del self.live[payment.kind, payment.subject]
+        if payment.kind == "REFUND" and (customer := self.deposits[payment.subject][0]) is not None:
+            self.free[customer] += payment.total
 
     def _paid(self, place: int, record: Any) -> None:
-        after = record["after"]
-        payment = self.payments[after["message_id"]]
+        payment = self._payment(record)
         if payment.state != "instructed":
             raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was paid again")
-        if fen(after["amount"]) != payment.total:
+        if fen(record["after"]["amount"]) != payment.total:
             raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was paid another amount")
         payment.state = "paid"
         if payment.kind == "UNFUND":
-            self.free[self.orders[payment.subject.removeprefix("order:")][2]] += payment.par
+            order = payment.subject.removeprefix("order:")
+            self.held[order] = "unfunded"
+            self.free[self.orders[order][2]] += payment.par
 
     def _asked(self, place: int, record: Any) -> None:
         number, after = int(record["subject"].removeprefix("report:")), record["after"]
@@ -930,6 +986,18 @@ class Book:
 
     def _erased(self, _: int, __: Any) -> None:
         self.erased += 1
+
+
+_PAID_FOR = {"MINT": "batch", "UNFUND": "order", "REDEEM": "redemption", "REFUND": "deposit", "RETURN": "deposit"}
+"""What each kind of payment is for."""
+
+
+def _redemption(subject: str) -> int:
+    """A redemption's id; it has one name only, so that nothing is owed under two."""
+    ident = int(subject.removeprefix("redemption:"))
+    if subject != f"redemption:{ident}":
+        raise ValueError(f"{subject!r} is not redemption:{ident}")
+    return ident
 
 
 def _is_record(record: Mapping[str, Any]) -> bool:
