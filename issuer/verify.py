@@ -5,7 +5,7 @@ brings, so it can be copied and read by itself; the hashing, the parsing and the
 purpose, so that a fault of the issuer's own code is not shared. `issuer verify` runs this very file.
 
     python verify.py --rpc URL --token ADDRESS --key VKEY --log FOLDER_OR_URL [--state FILE]
-    python verify.py --receipt FILE --token ADDRESS --key VKEY (--block-hash HASH | --rpc URL)
+    python verify.py --receipt FILE --token ADDRESS --key VKEY (--block-hash HASH --feed ADDRESS | --rpc URL)
 
 What it asserts is `Statement`. It reads the log, then the chain, then holds one against the other; it says which
 statement it first finds false and exits with 1 (2 when it could not look). Forms: RFC 6962 trees; C2SP signed-note,
@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -1708,13 +1709,19 @@ def _require_same_chain(node: Node, seen: Seen | None) -> None:
 def _anchors(node: Node, token: str, first: int, last: int, say: Say) -> list[tuple[int, bytes, int]]:
     """Size, root and number of every report that the token's feeds hold in these blocks."""
     names = {form.name: topic for topic, form in FORMS.items()}
-    changes = node.logs([token], [names["FeedSet"]], first, last, say)
-    if first and not _is_first(changes):
-        raise Unknown(f"the token was there before block {first:,}: say an earlier one with --since")
-    feeds = ["0x" + log["topics"][2][-40:] for log in changes]
+    feeds = [feed for _, feed in _feed_changes(node, token, first, last, say)]
     logs = node.logs(feeds, [names["ReportPosted"]], first, last, say) if feeds else []
     found = [decode(log, 0).values for log in logs]
     return [(values["logSize"], unhex(values["logRoot"]), values["number"]) for values in found]
+
+
+def _feed_changes(node: Node, token: str, first: int, last: int, say: Say) -> list[tuple[int, str]]:
+    """The feeds that the token was given in these blocks, from its first, each with its block."""
+    topic = next(topic for topic, form in FORMS.items() if form.name == "FeedSet")
+    changes = node.logs([token], [topic], first, last, say)
+    if first and not _is_first(changes):
+        raise Unknown(f"the token was there before block {first:,}: say an earlier one with --since")
+    return [(int(log["blockNumber"], 16), "0x" + log["topics"][2][-40:].lower()) for log in changes]
 
 
 Roots = dict[int, list[tuple[bytes, Statement, str]]]
@@ -1811,47 +1818,93 @@ def _tell(verdict: Verdict, story: Story, now: int) -> None:
 # -- receipts
 
 
-def verify_receipt(receipt: Mapping[str, Any], token: str, key: Key, block_hash: str) -> list[str]:
-    """Check a receipt against one block hash, without a network; what it proves, in sentences. Raises Untrue.
+def verify_receipt(
+    receipt: Mapping[str, Any], token: str, key: Key, block_hash: str | None, feed: str | None
+) -> list[str]:
+    """Check a receipt without a network; what it proves, in sentences. Raises Untrue.
 
     The records lie under a checkpoint of the log's key, and the block with this hash holds the event by which the
-    token's feed anchored that checkpoint.
+    token's feed anchored that checkpoint. A hash or a feed that is not given is the receipt's own, which proves nothing
+    until `require_on_chain` has found it there: anybody's contract can post such an event.
     """
     try:
-        return list(_prove(receipt, token.lower(), key, block_hash.lower()))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        return list(_prove(receipt, token.lower(), key, block_hash, feed))
+    except (Unknown, LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise Untrue(Statement.RECORDS, f"this is not a receipt: {error!r}") from error
 
 
-def _prove(receipt: Mapping[str, Any], token: str, key: Key, block_hash: str) -> Iterator[str]:
+def _prove(receipt: Mapping[str, Any], token: str, key: Key, block_hash: str | None, feed: str | None) -> Iterator[str]:
     if receipt["v"] != 1 or receipt["token"].lower() != token:
         raise Untrue(Statement.BOUND, f"the receipt is of the token {receipt['token']}")
     checkpoint, records = open_checkpoint(receipt["checkpoint"], key, "the receipt's checkpoint"), list[Any]()
+    if not _ascend([item["index"] for item in receipt["records"]]):
+        raise ValueError("its records are not in the log's order")
     for item in receipt["records"]:
         leaf = leaf_hash(item["record"].encode())
         path = [unhex(part) for part in item["proof"]]
         if path_root(leaf, item["index"], checkpoint.size, path) != checkpoint.root:
             raise Untrue(Statement.ROOTS, f"record {item['index']} is not in the log of {checkpoint.size:,} records")
         records.append(record := json.loads(item["record"]))
+        if not _is_record(record) or _canonical(record) != item["record"].encode():
+            raise ValueError(f"record {item['index']} is not a canonical record")
         yield f"record {item['index']:,}: {record['action']} {record['subject']} {_canonical(record['after']).decode()}"
     _require_linked(records)
+    yield from _outcome(records)
+    block_hash = (block_hash or receipt["anchor"]["block_hash"]).lower()
+    feed = (feed or receipt["feed"]).lower()
     event = _proven_event(receipt["anchor"], block_hash)
-    if event.name != "ReportPosted" or event.address != receipt["feed"].lower():
-        raise Untrue(Statement.ANCHORED, "the proven event is no report of the token's feed")
+    if event.name != "ReportPosted" or {event.address, receipt["feed"].lower()} != {feed}:
+        raise Untrue(Statement.ANCHORED, f"the proven event is no report of the token's feed {feed}")
     if (event.values["logSize"], unhex(event.values["logRoot"])) != (checkpoint.size, checkpoint.root):
         raise Untrue(Statement.ANCHORED, f"report {event.values['number']} anchors another log")
     yield f"they lie in the log {key.name} of {checkpoint.size:,} records, signed by its key"
     yield f"report {event.values['number']} of the feed {event.address} anchors that log in block {block_hash}"
 
 
+def _ascend(places: Sequence[int]) -> bool:
+    return all(before < after for before, after in pairwise(places))
+
+
+_ENDS = ("mint.final", "redemption.burned")
+"""What a receipt is for."""
+
+
 def _require_linked(records: Sequence[Any]) -> None:
-    """The order that was asked for is one of those that were minted. Raises Untrue."""
-    asked = [record["subject"].removeprefix("order:") for record in records if record["action"] == "mint.requested"]
+    """All are of one mint and orders that it minted, or of one redemption. Raises Untrue."""
+    ends = [record for record in records if record["action"] in _ENDS]
+    if len(ends) != 1 or len(ends[0]["evidence"]) != 1:
+        raise Untrue(Statement.RECORDS, "the receipt does not show one mint or one redemption with its transaction")
+    (end,) = ends
+    for subject in {record["subject"] for record in records if record is not end}:
+        if end["action"] == "mint.final":
+            _require_minted(subject, end)
+        elif subject != end["subject"]:
+            raise Untrue(Statement.REDEEMED, f"the receipt joins records of {subject} to {end['subject']}")
+
+
+def _require_minted(subject: str, end: Any) -> None:
+    orders = end["after"]["orders"]
+    if (
+        subject.removeprefix("order:") not in orders
+        or "batch:0x" + tree_root(map(unhex, orders)).hex() != end["subject"]
+    ):
+        raise Untrue(Statement.MINTED, f"{subject} is not in the {end['subject']}")
+
+
+def _outcome(records: Sequence[Any]) -> Iterator[str]:
+    """What these records say of a redemption's payment: money that came back pays nothing."""
+    paid, back = None, 0
     for record in records:
-        if record["action"] == "mint.final":
-            orders = record["after"]["orders"]
-            if not set(asked) <= set(orders) or "batch:0x" + tree_root(map(unhex, orders)).hex() != record["subject"]:
-                raise Untrue(Statement.MINTED, f"the order {asked[0]} is not in the {record['subject']}")
+        if record["action"] == "payout.paid":
+            paid, back = fen(record["after"]["amount"]), 0
+        elif record["action"] in ("payout.partly-returned", "payout.returned"):
+            back += fen(record["after"]["amount"])
+    for subject in (record["subject"] for record in records if record["action"] == "redemption.burned"):
+        if paid is None or back:
+            why = "" if paid is None else f": of {cnh(paid)} that were paid, {cnh(back)} came back"
+            yield f"{subject} is not paid, by these records{why}"
+        else:
+            yield f"{subject} is paid, by these records: {cnh(paid)}"
 
 
 def _proven_event(anchor: Mapping[str, Any], block_hash: str) -> Event:
@@ -1859,8 +1912,10 @@ def _proven_event(anchor: Mapping[str, Any], block_hash: str) -> Event:
     header = unhex(anchor["header"])
     if _hash(header) != block_hash:
         raise Untrue(Statement.ANCHORED, f"the receipt's header is not that of block {block_hash}")
-    fields = rlp_decode(header)
-    found = trie_value(fields[5], rlp_encode(anchor["transaction_index"]), [unhex(node) for node in anchor["proof"]])
+    fields, index = rlp_decode(header), anchor["transaction_index"]
+    if type(index) is not int:
+        raise ValueError(f"{index!r} is no index of a transaction")
+    found = trie_value(fields[5], rlp_encode(index), [unhex(node) for node in anchor["proof"]])
     body = rlp_decode(found[1:] if found[0] < 0x80 else found)  # EIP-2718: a typed receipt begins with its type
     address, topics, data = body[3][anchor["log_index"]]
     log = {
@@ -1953,29 +2008,38 @@ def _item(data: bytes, at: int) -> tuple[Any, int]:
     return items, start + size
 
 
-def require_on_chain(node: Node, receipt: Mapping[str, Any], token: str) -> None:
-    """Find the mint or the redemption itself in the transaction that its record names. Raises Untrue."""
-    for item in receipt["records"]:
-        record = json.loads(item["record"])
-        if record["action"] not in ("mint.final", "redemption.burned"):
-            continue
-        told = node.ask("eth_getTransactionReceipt", record["evidence"][0]) or {"logs": []}
-        events = [decode(log, 0) for log in told["logs"] if log["topics"][0] in FORMS]
-        named = {f"batch:{event.values['batchRoot']}" for event in events if event.name == "Minted"}
-        named |= {f"redemption:{event.values['id']}" for event in events if event.name == "Redeemed"}
-        if record["subject"] not in named or {event.address for event in events} != {token.lower()}:
-            raise Untrue(Statement.COMPLETE, f"the chain shows no {record['subject']} in {record['evidence'][0]}")
+def require_on_chain(node: Node, receipt: Mapping[str, Any], token: str, since: int, say: Say) -> None:
+    """Find on chain what `verify_receipt` took from the receipt, and the mint or the redemption itself.
 
-
-def anchor_hash(node: Node, receipt: Mapping[str, Any], token: str) -> str:
-    """The hash of the receipt's block as the chain has it, and final. Raises Untrue."""
-    number = receipt["anchor"]["block"]
+    Its block must be final, and its feed one that the token has had by then. Raises Untrue or Unknown.
+    """
+    header = unhex(receipt["anchor"]["header"])
+    number = int.from_bytes(rlp_decode(header)[8])
     if number > node.number("finalized"):
         raise Untrue(Statement.ANCHORED, f"block {number:,} is not final yet")
-    feed = "0x" + node.view(token, "feed()", node.number("latest"))[0][-40:]
-    if feed != receipt["feed"].lower():
-        raise Untrue(Statement.ANCHORED, f"the token's feed is {feed}, the receipt's is {receipt['feed']}")
-    return str(node.block(hex(number))["hash"])
+    if node.block(hex(number))["hash"] != _hash(header):
+        raise Untrue(Statement.ANCHORED, f"the chain has another block {number:,} than the receipt")
+    last = node.number("latest")
+    changes = _feed_changes(node, token, beginning(node, token, last, since, say), last, say)
+    feeds = [feed for block, feed in changes if block <= number]
+    if receipt["feed"].lower() not in feeds:
+        what = f"the token's feeds up to block {number:,} are {feeds}, the receipt's is {receipt['feed']}"
+        raise Untrue(Statement.ANCHORED, what)
+    for record in map(json.loads, (item["record"] for item in receipt["records"])):
+        if record["action"] in _ENDS:
+            _require_event(node, record, token.lower())
+
+
+def _require_event(node: Node, record: Mapping[str, Any], token: str) -> None:
+    """The token did in its transaction what a record says; what other contracts did there says nothing."""
+    (transaction,) = record["evidence"]
+    told = node.ask("eth_getTransactionReceipt", transaction) or {"logs": []}
+    own = [log for log in told["logs"] if log["address"].lower() == token and log["topics"]]
+    events = [decode(log, 0) for log in own if log["topics"][0] in FORMS]
+    named = {f"batch:{event.values['batchRoot']}" for event in events if event.name == "Minted"}
+    named |= {f"redemption:{event.values['id']}" for event in events if event.name == "Redeemed"}
+    if record["subject"] not in named:
+        raise Untrue(Statement.COMPLETE, f"the chain shows no {record['subject']} in {transaction}")
 
 
 # -- the witness
@@ -2044,12 +2108,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--grace", type=int, default=GRACE, metavar="SECONDS", help="for the last events' records")
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="check this receipt instead of everything")
     parser.add_argument("--block-hash", metavar="HASH", help="check the receipt against this block, without a node")
+    parser.add_argument(
+        "--feed", metavar="ADDRESS", help="the token's feed at that block, whose report anchors the log"
+    )
     parser.add_argument("--witness", type=Path, metavar="FILE", help="cosign the checkpoint with the key in this file")
     parser.add_argument("--witness-name", default="witness", metavar="NAME", help="the name of that key")
     parser.add_argument("--json", action="store_true", help="answer as JSON")
     options = parser.parse_args(arguments)
-    if not (options.rpc or (options.receipt and options.block_hash)):
-        parser.error("give --rpc; a receipt may be checked against --block-hash instead")
+    if not (options.rpc or (options.receipt and options.block_hash and options.feed)):
+        parser.error("give --rpc; a receipt may be checked against --block-hash and --feed instead")
     if not (options.log or options.receipt):
         parser.error("give --log, or --receipt")
     if options.witness and not options.state:
@@ -2094,13 +2161,19 @@ def _witness(options: argparse.Namespace, source: Source, key: Key, now: Seen) -
     return f"cosigned       {path}, as {own.text}"
 
 
+def _read_receipt(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise Untrue(Statement.RECORDS, f"{path} is not a receipt: {error}") from error
+
+
 def _check_receipt(options: argparse.Namespace, key: Key) -> int:
-    receipt = json.loads(options.receipt.read_text())
-    block_hash = options.block_hash
+    receipt = _read_receipt(options.receipt)
+    proven = verify_receipt(receipt, options.token, key, options.block_hash, options.feed)
     if options.rpc:
-        block_hash = anchor_hash(Node(options.rpc), receipt, options.token)
-        require_on_chain(Node(options.rpc), receipt, options.token)
-    proven = verify_receipt(receipt, options.token, key, block_hash)
+        require_on_chain(Node(options.rpc), receipt, options.token, options.since, _progress())
+        _progress_ends()
     return _end(options, {"proven": proven, "failure": ""}, "\n".join([*proven, "RECEIPT VERIFIED"]))
 
 

@@ -46,8 +46,11 @@ _NUMBERS = frozenset(
 )
 
 
-def prove(node: Node, deployment: Deployment, transaction: str) -> dict[str, Any]:
-    """The anchor part of a receipt for the transaction that posted a report. Raises Unreachable."""
+def prove(node: Node, speaking: Deployment, transaction: str) -> tuple[str, dict[str, Any]]:
+    """The feed that a transaction posted a report to, and the anchor part of a receipt for it. Raises Unreachable.
+
+    The feed is the token's, or one that it had before.
+    """
     told = node.call("eth_getTransactionReceipt", [transaction])
     if told is None or told.get("blockHash") is None:
         raise Unreachable(f"the node does not have the transaction {transaction}")
@@ -58,12 +61,13 @@ def prove(node: Node, deployment: Deployment, transaction: str) -> dict[str, Any
     if keccak(encoded) != header["hash"] or trie.root(values) != header["receiptsRoot"]:
         raise Unreachable("the node's block does not have the hash that its parts give", "Ask another node.")
     index = int(told["transactionIndex"], 16)
-    return {
+    feed, log_index = _report_of(told, speaking)
+    return feed, {
         "block": int(header["number"], 16),
         "block_hash": header["hash"],
         "transaction": transaction,
         "transaction_index": index,
-        "log_index": _report_of(told, deployment.feed),
+        "log_index": log_index,
         "header": "0x" + encoded.hex(),
         "proof": ["0x" + part.hex() for part in trie.path(values, index)],
     }
@@ -91,10 +95,11 @@ def _receipt(told: Mapping[str, Any]) -> bytes:
     return bytes([kind]) + encoded if kind else encoded
 
 
-def _report_of(told: Mapping[str, Any], feed: str) -> int:
-    """Which of the transaction's events is the feed's report."""
+def _report_of(told: Mapping[str, Any], speaking: Deployment) -> tuple[str, int]:
+    """The feed, and which of the transaction's events is its report."""
     for at, log in enumerate(told["logs"]):
         item = FEED.events.get(log["topics"][0]) if log["topics"] else None
-        if item is not None and item.name == "ReportPosted" and checksum(log["address"]) == feed:
-            return at
+        address = checksum(log["address"])
+        if item is not None and item.name == "ReportPosted" and speaking.name(address) == "feed":
+            return address, at
     raise Unreachable(f"the transaction {told['transactionHash']} posts no report")

@@ -16,7 +16,8 @@ def receipt(session: Session, name: str) -> None:
     """Print the receipt of a final mint order or redemption, order:N or redemption:N, as JSON.
 
     It holds the records, the proof that the log has them, and the proof that a block of the chain anchors that log.
-    Whoever knows the hash of that block checks it with `issuer verify --receipt`, without asking the issuer or a node.
+    Whoever knows the hash of that block and the token's feed checks it with `issuer verify --receipt`, without asking
+    the issuer or a node.
 
     \b
       issuer receipt order:1 > receipt.json
@@ -24,7 +25,7 @@ def receipt(session: Session, name: str) -> None:
     issuer = session.issuer
     with issuer.store.read() as connection:
         found = receipts.evidence(connection, name)
-    made = issuer.deployment
-    bound = {"token": made.token, "feed": made.feed, "chain_id": made.chain_id}
-    anchor = anchoring.prove(issuer.node, made, found.transaction)
+    made = issuer.speaking
+    feed, anchor = anchoring.prove(issuer.node, made, found.transaction)
+    bound = {"token": made.token, "feed": feed, "chain_id": made.chain_id}
     answer.echo_json(receipts.compose(found, issuer.log.log, bound, anchor))

@@ -1,6 +1,6 @@
 """Receipts: a customer's own mint or redemption, with the proof that the log holds it and the chain anchors the log.
 
-One small JSON file of version 1, which `issuer verify --receipt` checks against a block's hash alone:
+One small JSON file of version 1, which `issuer verify --receipt` checks against a block's hash and a feed alone:
 
 - ``token``, ``feed``, ``chain_id``: what it is about;
 - ``records``: the bytes of each record, its place, and its RFC 6962 inclusion proof;
@@ -8,7 +8,7 @@ One small JSON file of version 1, which `issuer verify --receipt` checks against
 - ``anchor``: the block and transaction of that report, and the proof from the block's hash to the report's event.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,16 @@ from issuer.store.tables import audit_record, report
 from issuer.tlog import merkle, tiles
 from issuer.tlog.log import Log
 
-_PROVEN = frozenset(("mint.requested", "mint.final", "redemption.burned", "payout.paid"))
+_PROVEN = frozenset(
+    (
+        "mint.requested",
+        "mint.final",
+        "redemption.burned",
+        "payout.paid",
+        "payout.partly-returned",
+        "payout.returned",
+    )
+)
 """What of an order's or a redemption's life its owner is given."""
 
 
@@ -38,8 +47,7 @@ class Evidence:
 
 def evidence(connection: Connection, name: str) -> Evidence:
     """What is recorded of ``order:N`` or ``redemption:N``. Raises NotFound, InvalidInput, or Refused until anchored."""
-    subjects = [found for found in trace.subjects(connection, name) if not found.startswith("report:")]
-    rows = [row for row in _rows(connection, subjects) if row.place is not None]
+    rows = [row for row in _rows(connection, own(trace.subjects(connection, name))) if row.place is not None]
     if not any(decode(row.body).action in ("mint.final", "redemption.burned") for row in rows):
         raise Refused(f"{name} is not final in the log yet", "Follow it with `issuer audit trace`.")
     anchor = _anchor(connection, max(row.place for row in rows))
@@ -65,6 +73,15 @@ def compose(found: Evidence, log: Log, bound: Mapping[str, Any], anchor: Mapping
     }
 
 
+def own(subjects: Sequence[str]) -> list[str]:
+    """Of all that `trace.subjects` names, the order and its batches, or the redemption.
+
+    An order before it is one whose money came back and was used again: no mint of it belongs to this receipt.
+    """
+    ordered = [subject for subject in subjects if subject.startswith(("order:", "redemption:"))]
+    return [ordered[-1], *(subject for subject in subjects if subject.startswith("batch:"))]
+
+
 def _record(log: Log, place: int, body: bytes, size: int, root: bytes) -> dict[str, Any]:
     proof = log.inclusion(place, size)
     merkle.verify_inclusion(merkle.leaf_hash(body), place, size, root, proof)
@@ -80,7 +97,7 @@ def _rows(connection: Connection, subjects: list[str]) -> list[Any]:
 def _is_funding(body: bytes) -> bool:
     """A payment between the issuer's own accounts is no matter of the customer's."""
     record = decode(body)
-    return record.action == "payout.paid" and not record.subject.startswith("redemption:")
+    return record.action.startswith("payout.") and not record.subject.startswith("redemption:")
 
 
 def _anchor(connection: Connection, place: int) -> Row[Any] | None:
