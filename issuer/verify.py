@@ -2090,6 +2090,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _end(options, {"statement": int(untrue.statement), "failure": untrue.what}, _false(untrue))
     except (Unknown, OSError, ValueError) as error:
         print(f"cannot look: {error}", file=sys.stderr)
+        if options.json:
+            print(json.dumps({"statement": None, "failure": f"cannot look: {error}"}, indent=2))
         return 2
 
 

@@ -275,6 +275,9 @@ def test_the_exit_status_tells_false_from_unknown(
     arguments[1] = "http://127.0.0.1:9"
     assert verify.main([*arguments, "--log", str(world.issuer.home.log)]) == 2
     assert "cannot look: http://127.0.0.1:9 does not answer" in capsys.readouterr().err
+    assert verify.main([*arguments, "--log", str(world.issuer.home.log), "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["statement"], told["failure"].startswith("cannot look: ")) == (None, True)
 
 
 def test_a_node_that_gives_few_logs_at_once_is_asked_again(world: World) -> None:
