@@ -19,7 +19,7 @@ from issuer.chain.node import HttpNode, NodeError
 from issuer.cli import layout
 from issuer.cli.layout import Home
 from issuer.clock import Clock, SystemClock
-from issuer.errors import InvalidInput, Misconfigured, Unreachable
+from issuer.errors import Conflict, InvalidInput, Misconfigured, Unreachable
 from issuer.ledger import chart, journal
 from issuer.messages import folder as documents
 from issuer.messages.abi import Item, parse_address
@@ -126,7 +126,13 @@ class Issuer:
         return form.output(function, rpc.read(self.node, address, form.call(function, *arguments), place))
 
     def chain_at(self, block: int, holders: Iterable[str]) -> Chain:
-        """What the chain says at a block. Raises Unreachable if the node has forgotten it, as local ones soon do."""
+        """What the chain says at a block.
+
+        Raises Conflict before the chain was first read, and Unreachable if the node has forgotten the block, as local
+        ones soon do.
+        """
+        if block <= self.deployment.block:
+            raise Conflict("the chain was not read yet, so there is nothing to compare", "Run `issuer step` first.")
         try:
             return Chain(
                 supply=self.view("token", "totalSupply", block=block)["0"],

@@ -93,16 +93,13 @@ def compare(books: Books, chain: Chain) -> list[Line]:
 def read(connection: Connection, accounts: Mapping[str, str]) -> Books:
     """The books' side; `accounts` maps each bank account to its account in the chart.
 
-    Raises Conflict before the chain was first read, and while facts wait that the books do not hold yet.
+    Raises Conflict while facts wait that the books do not hold yet.
     """
-    block = connection.scalar(select(cursor.c.number))
-    if block is None:
-        raise Conflict("the chain was not read yet, so there is nothing to compare", "Run `issuer step` first.")
     if facts.new(connection, limit=1):
         raise Conflict("facts have come in that are not in the books yet", "Run `issuer step`, then try again.")
     holdings = {row.address: row.balance for row in connection.execute(select(holding))}
     return Books(
-        block=block,
+        block=connection.execute(select(cursor.c.number)).scalar() or 0,
         outstanding=journal.balance(connection, chart.OUTSTANDING),
         redeemed=connection.execute(select(func.max(redemption.c.id))).scalar() or 0,
         holdings=holdings,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from issuer.chain.node import NodeError
-from issuer.errors import Unreachable
+from issuer.errors import Conflict, Unreachable
 from issuer.ledger import chart
 from issuer.money import parse_units
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
@@ -40,6 +40,11 @@ def test_money_becomes_tokens_moves_and_becomes_money(world: World) -> None:
     assert world.balances() == {chart.RESERVE: parse_units("900000"), chart.OUTSTANDING: parse_units("900000")}
     assert world.view("totalSupply") == parse_units("900000")
     assert len(world.minted()) == 1
+
+
+def test_a_chain_that_was_not_read_yet_compares_with_nothing(world: World) -> None:
+    with pytest.raises(Conflict, match="not read yet"):
+        world.issuer.compare()
 
 
 @pytest.mark.parametrize(
