@@ -88,9 +88,10 @@ class Recovery:
         # The folder is read first: another process may publish what this view of the database does not have yet.
         published = self.folder.end()
         with self.store.read() as connection:
-            if recovery.find(connection) is not None:
+            now = recovery.standing(connection)
+            if now.is_on:
                 return True
-            cause = self._ahead(connection, published)
+            cause = _cause(now, published)
             if cause is None:
                 return False
             known_until = max((entry.record.at for entry in trail.latest(connection, 1)), default=0)
@@ -129,15 +130,6 @@ class Recovery:
             done += intake.take(self.store, self.policy)
         done += self.integrator.run()
         return done + _attempt(self.sender.send, silent)
-
-    def _ahead(self, connection: Connection, published: Checkpoint) -> str | None:
-        if restoration.is_ahead(connection, published):
-            return "the log folder has records that this database does not know"
-        if recovery.behind(connection):
-            return "records of the log wait to be applied again"
-        if not recovery.has_whole_log(connection):
-            return "the chain anchors a longer log than this database has"
-        return None
 
     def _fence(self) -> int:
         return self.lost.fence(self.sender.in_flight)
@@ -212,6 +204,17 @@ def _attempt(act: Callable[[], int], silent: list[Unreachable]) -> int:
     except Unreachable as error:
         silent.append(error)
         return 0
+
+
+def _cause(now: recovery.Standing, published: Checkpoint) -> str | None:
+    """Why this database must catch up before anything leaves it, if it must."""
+    if published.size > now.size:
+        return "the log folder has records that this database does not know"
+    if now.behind:
+        return "records of the log wait to be applied again"
+    if now.anchored > now.size:
+        return "the chain anchors a longer log than this database has"
+    return None
 
 
 def _stated(connection: Connection) -> dict[str, int]:

@@ -84,7 +84,7 @@ class Sandbox:
 
     @property
     def outcomes(self) -> Outcomes:
-        return Outcomes(self.store, self.node)
+        return Outcomes(self.store, self.node, self.watcher)
 
     # -- what operations would do
 

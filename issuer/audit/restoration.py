@@ -47,11 +47,6 @@ class Lost:
     record: Record
 
 
-def is_ahead(connection: Connection, published: Checkpoint) -> bool:
-    """Whether the log folder, which ended with this checkpoint, has records that this database does not know."""
-    return published.size > (connection.scalar(_SIZE) or 0)
-
-
 def take_back(store: Store, folder: LogFolder) -> int:
     """Take back every record that the folder has beyond the database; how many.
 

@@ -12,6 +12,7 @@ from issuer.chain import rpc, transactions
 from issuer.chain.node import Node
 from issuer.chain.rpc import Receipt
 from issuer.chain.transactions import Attempt, Final, Key, Sent
+from issuer.chain.watcher import Watcher
 from issuer.errors import Refused, Unreachable
 from issuer.store import facts, recovery
 from issuer.store.facts import News
@@ -31,18 +32,19 @@ class End:
 
 
 class Outcomes:
-    def __init__(self, store: Store, node: Node) -> None:
+    def __init__(self, store: Store, node: Node, watcher: Watcher) -> None:
+        """``watcher`` is that of the same process, which looks first."""
         self._store = store
         self._node = node
+        self._watcher = watcher
+        self._counted: str | None = None  # the newest block when all keys' transactions were counted
 
     def collect(self) -> int:
         """Tell the outcomes that became final, and halt keys that somebody else uses; how many were told.
 
         Raises Unreachable if the node does not answer.
         """
-        with self._store.read() as connection:
-            keys = transactions.keys(connection)
-        return self.tell() + sum(self._watch(key) for key in keys)
+        return self.tell() + self._watch_all()
 
     def tell(self) -> int:
         """Tell the outcomes that became final; how many.
@@ -140,6 +142,17 @@ class Outcomes:
         with self._store.unit("show where it is mined") as unit:
             statement = update(transaction).where(transaction.c.id == sent.id)
             unit.connection.execute(statement.values(mined_block=number, mined_hash=hash_))
+
+    def _watch_all(self) -> int:
+        """Count the transactions of every key, once for each newest block: nothing else changes how many there are."""
+        head = self._watcher.head
+        if head is not None and head == self._counted:
+            return 0
+        with self._store.read() as connection:
+            keys = transactions.keys(connection)
+        told = sum(self._watch(key) for key in keys)
+        self._counted = head
+        return told
 
     def _watch(self, key: Key) -> int:
         """Halt a key whose nonces the chain counts further than this database: somebody else signs with it."""

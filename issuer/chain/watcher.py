@@ -70,14 +70,16 @@ class Watcher:
         self._witness = witness
         self._range = RANGE
         self.is_current = False  # whether the last look has read all that is final
+        self.head: str | None = None  # the newest block's hash at the last look, if the node told it
 
     def collect(self) -> int:
         """Bring in the facts of the blocks that became final; how many blocks with facts were taken.
 
         Raises Unreachable if the node does not answer or leaves something out; nothing was taken then.
         """
-        self.is_current = False
+        self.is_current, self.head = False, None
         head = rpc.head(self._node)
+        self.head = head.hash
         newest = final = self._finality.block(self._node, head)
         if final is not None and self._witness is not None:
             final = self._witness.confirm(final)

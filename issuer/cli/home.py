@@ -274,7 +274,7 @@ class Issuer:
     def outcomes(self) -> "Outcomes":
         from issuer.chain.outcomes import Outcomes
 
-        return Outcomes(self.store, self.node)
+        return Outcomes(self.store, self.node, self.watcher)
 
     @cached_property
     def inbox(self) -> "Inbox":

@@ -20,6 +20,7 @@ from issuer.store.inserts import insert_new
 from issuer.store.tables import account, entry, posting
 from issuer.store.unit import Unit
 
+_NAMED = select(account.c.name, account.c.balance).where(account.c.book == bindparam("book"))
 _BALANCE = select(account.c.balance).where(account.c.book == bindparam("book"), account.c.name == bindparam("name"))
 _ASTRAY = (
     select(posting.c.entry_id)
@@ -79,6 +80,13 @@ def post(unit: Unit, *entries: Entry, book: str = chart.BOOK) -> None:
 def balance(connection: Connection, name: str, book: str = chart.BOOK) -> int:
     """An account's balance in units, on its normal side; zero if nothing was ever posted to it."""
     return connection.execute(_BALANCE, {"book": book, "name": name}).scalar() or 0
+
+
+def balances_of(connection: Connection, names: Sequence[str], book: str = chart.BOOK) -> dict[str, int]:
+    """The balances of some accounts in units; zero of one to which nothing was ever posted."""
+    statement = sets.among(connection, _NAMED, account.c.name)
+    found = connection.execute(statement, {"book": book, "among": sorted(names)})
+    return dict.fromkeys(names, 0) | {row.name: row.balance for row in found}
 
 
 def balances(connection: Connection, book: str = chart.BOOK) -> dict[str, int]:

@@ -18,7 +18,7 @@ def post(unit: Unit, *entries: Entry) -> None:
     What comes in repays an overdraft first.
     """
     names = [name for account in _AT_THE_BANK for name in (account, chart.overdraft(account))]
-    held = {name: journal.balance(unit.connection, name) for name in names}
+    held = journal.balances_of(unit.connection, names)
     posted = [_within(held, item) for item in entries]
     journal.post(unit, *posted)
     for item in posted:

@@ -6,7 +6,7 @@ The row is set by a restore, or when the log folder or the chain turns out to be
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, exists, func, select, update
 
 from issuer.store.inserts import insert_new
 from issuer.store.states import FactState
@@ -30,6 +30,11 @@ _FIND = select(recovery)
 _BEHIND = select(func.count()).select_from(unapplied)
 _CURSOR = select(cursor.c.number)
 _SIZE = select(log_tree.c.size)
+_STANDING = select(
+    exists(recovery.c.only).label("is_on"),
+    select(log_tree.c.size).scalar_subquery().label("size"),
+    exists(unapplied.c.place).label("behind"),
+)
 _NEW_REPORTS = select(fact.c.payload).where(fact.c.kind == "reported", fact.c.state == FactState.NEW)
 
 
@@ -69,6 +74,21 @@ def end(unit: Unit) -> bool:
 def behind(connection: Connection) -> int:
     """How many records of the log have effects that this database does not have yet."""
     return int(connection.execute(_BEHIND).scalar_one())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What decides whether anything may leave, in one view."""
+
+    is_on: bool
+    size: int  # of the log, as far as this database knows
+    behind: bool  # whether records of the log have effects that this database does not have yet
+    anchored: int  # the size of the log that the chain anchors
+
+
+def standing(connection: Connection) -> Standing:
+    row = connection.execute(_STANDING).one()
+    return Standing(is_on=row.is_on, size=row.size or 0, behind=row.behind, anchored=anchored(connection))
 
 
 def size(connection: Connection) -> int:

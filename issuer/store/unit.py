@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _WROTE = "wrote"
 _MOVE = select(setting.c.value).where(setting.c.name == bindparam("name"))
 
+_IS_MOVED = "SELECT value FROM setting WHERE name = ?"  # asked in every unit of work, and so of the driver itself
+
 _CONNECT_TIMEOUT = 10  # seconds for each of the servers that the URL names
 _STATEMENTS = 1000  # prepared ones that SQLite's driver keeps; all of the program's are fewer
 _IDLE_TIMEOUT = 60_000  # milliseconds; a process that stops in the middle of a unit does not hold others up for ever
@@ -143,7 +145,9 @@ def move_of(connection: Connection) -> str | None:
 
 def _require_home(connection: Connection) -> None:
     # A process that waited while it was moved, or was started then, must not write to what was left behind.
-    if connection.dialect.name == "sqlite" and move_of(connection) is not None:
+    if connection.dialect.name != "sqlite":
+        return
+    if connection.connection.cursor().execute(_IS_MOVED, (MOVED,)).fetchone() is not None:
         raise Misconfigured(
             "this database was moved to a server, and takes no more writes",
             "Start it again with the home's settings. If they still name this one, repeat `issuer move` as it was.",

@@ -699,13 +699,18 @@ def test_a_foreign_transaction_at_a_free_nonce_halts_the_key(sandbox: Sandbox, a
 
 
 def test_a_process_goes_on_watching_its_keys(sandbox: Sandbox, alice: str) -> None:
+    """It counts their transactions with each new block, and not between two."""
     sandbox.verify(alice)
-    process = sandbox.outcomes
-    sandbox.watcher.collect()
-    assert process.collect() == 0
+    watcher = sandbox.watcher
+    process = Outcomes(sandbox.store, sandbox.node, watcher)
+    for asked in (1, 0):
+        watcher.collect()
+        before = sandbox.proxy.methods.count("eth_getTransactionCount")
+        assert process.collect() == 0
+        assert sandbox.proxy.methods.count("eth_getTransactionCount") == before + asked
     spend(sandbox, Job.REGISTRAR, 1)
     sandbox.chain.mine()
-    sandbox.watcher.collect()
+    watcher.collect()
     assert process.collect() == 1
     (halted,) = sandbox.told("halted")
     assert halted["signer"] == address(sandbox, Job.REGISTRAR)
@@ -998,6 +1003,6 @@ def test_outcomes_are_collected_by_any_process(sandbox: Sandbox, alice: str) -> 
     sandbox.sender.send()
     sandbox.chain.finalize()
     sandbox.watcher.collect()
-    first, second = Outcomes(sandbox.store, sandbox.node), Outcomes(sandbox.store, sandbox.node)
+    first, second = sandbox.outcomes, sandbox.outcomes
     assert [first.collect(), second.collect()] == [1, 0]
     assert len(sandbox.told("sent")) == 1

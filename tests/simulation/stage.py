@@ -182,7 +182,7 @@ class Stage:
         integrator = Integrator(store, log, Signer(verifier=self.verifier, sign=self._log_key.sign))
         inbox, outbox = Inbox(store, folder), Outbox(store, folder, log.log.consistency)
         watcher = Watcher(store, node, self.deployment, Finality(depth=None))
-        outcomes, sender = Outcomes(store, node), self.open_sender(node, minting)
+        outcomes, sender = Outcomes(store, node, watcher), self.open_sender(node, minting)
         recovery = Recovery(
             store=store,
             policy=policy,
