@@ -34,6 +34,7 @@ _NOTHING = "0x"
 _LAST_FINAL = (
     select(transaction.c.signer, func.max(transaction.c.mined_block).label("block"))
     .where(transaction.c.state == TransactionState.FINAL, transaction.c.outcome != Outcome.FOREIGN)
+    .where(transaction.c.mined_block.is_not(None))
     .group_by(transaction.c.signer)
 )
 

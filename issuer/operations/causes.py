@@ -164,7 +164,8 @@ def _fail(unit: Unit, _policy: Policy, recall: Recall) -> None:
         recall.use_head()
         return
     live = (tables.transaction.c.intent_id == intent_id, tables.transaction.c.state == TransactionState.SIGNED)
-    ended = {"state": TransactionState.FINAL, "outcome": told["outcome"]}
+    # Its block is not in the log, and where it was seen last may be another.
+    ended = {"state": TransactionState.FINAL, "outcome": told["outcome"], "mined_block": None}
     unit.connection.execute(update(tables.transaction).where(*live).values(ended))
     for carried in (IntentState.OPEN, IntentState.BOUND):
         intents.move(unit, intent_id, carried, IntentState.VOID)

@@ -583,6 +583,23 @@ def test_a_log_folder_that_is_ahead_only_by_a_past_checkpoint_begins_recovery(wo
     assert in_recovery(world) is not None
 
 
+def test_a_transaction_that_an_earlier_recovery_ended_hides_none_that_was_lost(world: World, shell: Any) -> None:
+    """The log says how it ended, and not in which block."""
+    waiting_wire(world)
+    with world.issuer.store.unit("end by the log alone") as unit:
+        unit.connection.execute(update(tables.transaction).values(mined_block=None))
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    customer_id = world.onboard("Platform B", B_BANK, B)
+    world.until(lambda: is_minted(world) and verified(world, B))
+    lose_and_restore(world, backup, shell)
+    world.turn()
+    shell("recovery", "enter", "Platform B", B_BANK)
+    catch_up(world)
+    assert (customer_id, verified(world, B)) == (2, True)
+    check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+
 def roll_back(world: World) -> Path:
     """Database and log folder are of one old moment, and nobody says so; where the whole log lies."""
     waiting_wire(world)
