@@ -77,9 +77,13 @@ class Watcher:
 
         Raises Unreachable if the node does not answer or leaves something out; nothing was taken then.
         """
+        read = self.head if self.is_current else None
         self.is_current, self.head = False, None
         head = rpc.head(self._node)
         self.head = head.hash
+        if head.hash == read:
+            self.is_current = True
+            return 0  # without a new block, none becomes final
         newest = final = self._finality.block(self._node, head)
         if final is not None and self._witness is not None:
             final = self._witness.confirm(final)

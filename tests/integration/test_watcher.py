@@ -191,6 +191,19 @@ def test_reading_again_tells_nothing_twice(sandbox: Sandbox, alice: str) -> None
     assert sandbox.take() == []
 
 
+def test_a_node_is_asked_for_the_final_block_once_for_each_newest_one(sandbox: Sandbox, alice: str) -> None:
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    watcher = sandbox.watcher
+    watcher.collect()
+    asked = len(sandbox.proxy.methods)
+    assert watcher.collect() == 0
+    assert len(sandbox.proxy.methods) == asked + 1
+    sandbox.chain.finalize()
+    assert watcher.collect() == 1
+    assert sandbox.take()[-1].kind == "verified"
+
+
 @pytest.mark.parametrize("point", ["before commit take final blocks", "after commit take final blocks"])
 def test_a_crash_takes_every_event_once(sandbox: Sandbox, alice: str, point: str) -> None:
     sandbox.watcher.collect()
