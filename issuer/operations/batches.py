@@ -19,8 +19,8 @@ from issuer.operations.policy import Policy
 from issuer.operations.transitions import move, move_each
 from issuer.store import intents
 from issuer.store.facts import Fact
-from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState, Scope
-from issuer.store.tables import batch, intent, mint_order, redemption, report
+from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, PayoutState, ReportState, Scope
+from issuer.store.tables import batch, intent, mint_order, payout, redemption, report
 from issuer.store.unit import Unit
 from issuer.tlog import merkle
 
@@ -45,6 +45,9 @@ _RESERVED = (
 )
 _ORDERS = select(mint_order).where(mint_order.c.batch_id == bindparam("batch")).order_by(mint_order.c.position)
 _BURNED = select(func.max(redemption.c.id))
+_LEAVING = select(func.coalesce(func.sum(payout.c.par), 0)).where(
+    payout.c.kind == PayoutKind.UNFUND, payout.c.state.in_((PayoutState.INSTRUCTED, PayoutState.ACCEPTED))
+)
 _RELEASED = select(func.coalesce(func.sum(batch.c.value), 0)).where(batch.c.state == BatchState.ATTESTED)
 # Every report leaves out all orders that have failed by then, so any that stands serves those of a refused one too.
 _STANDING_REPORT = select(func.coalesce(func.max(report.c.number), 0)).where(report.c.state != ReportState.REFUSED)
@@ -172,7 +175,8 @@ def send_one(unit: Unit, row: Row[Any]) -> None:
 def unfund(unit: Unit, policy: Policy) -> int:
     """Send failed orders' money back to collection once a report without it is final; the number instructed.
 
-    Not while a report is asked for that leaves it out: the bank would leave out what has gone already.
+    Not while a report is asked for that leaves it out: the bank would leave out what has gone already. Nor what tokens
+    that nobody knows have taken for themselves: it stays behind them until a person decides.
     """
     if locks.locked(unit.connection, Scope.PAYOUTS) or _report_asked(unit.connection):
         return 0
@@ -180,9 +184,14 @@ def unfund(unit: Unit, policy: Policy) -> int:
     statement = select(mint_order).where(mint_order.c.state == OrderState.FAILED, mint_order.c.withheld_by <= final)
     rows = unit.connection.execute(statement.order_by(mint_order.c.id)).all()
     due = [row for row in rows if not payouts.live(unit.connection, PayoutKind.UNFUND, f"order:{row.commitment}")]
+    free = _free(unit.connection) if due else 0
+    moved = 0
     for row in due:
-        unfund_one(unit, policy, row)
-    return len(due)
+        if row.value <= free:
+            unfund_one(unit, policy, row)
+            free -= row.value
+            moved += 1
+    return moved
 
 
 def unfund_one(unit: Unit, policy: Policy, row: Row[Any]) -> None:
@@ -337,6 +346,12 @@ def _backed(connection: Connection) -> bool:
     """Whether, by our books, the reserve holds all that is outstanding, owed or about to be minted."""
     owed = journal.balance(connection, chart.OUTSTANDING) + journal.balance(connection, chart.REDEMPTIONS)
     return owed + _released(connection) <= journal.balance(connection, chart.RESERVE)
+
+
+def _free(connection: Connection) -> int:
+    """What may leave the reserve, by our books, with all still backed that is outstanding or owed."""
+    backed = journal.balance(connection, chart.OUTSTANDING) + journal.balance(connection, chart.REDEMPTIONS)
+    return journal.balance(connection, chart.RESERVE) - backed - int(connection.execute(_LEAVING).scalar_one())
 
 
 def _released(connection: Connection) -> int:
