@@ -13,9 +13,8 @@ transactions which may have been lost. It ends by itself once
 Every part may be run again: a crash in the middle is resumed by the next step.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -31,6 +30,7 @@ from issuer.chain.sender import Sender
 from issuer.chain.watcher import Watcher
 from issuer.clock import utc
 from issuer.errors import Conflict, Unreachable
+from issuer.messages import folder as documents
 from issuer.money import format_units
 from issuer.operations import intake, payouts
 from issuer.operations.causes import ENTERED
@@ -182,7 +182,7 @@ class Recovery:
         with self.store.read() as connection:
             found = recovery.find(connection)
             size, anchored = recovery.size(connection), recovery.anchored(connection)
-            unanswered = [item.message_id for item in _unanswered(connection)]
+            unanswered = [item.message_id for item in _unanswered(connection, self.outbox.orders())]
             stated = _stated(connection)
         if anchored > size:
             why = f"the log folder to have the {anchored} records that the chain anchors; it has {size}"
@@ -223,12 +223,19 @@ def _stated(connection: Connection) -> dict[str, int]:
     return {account: until for account, until in connection.execute(query)}
 
 
-def _unanswered(connection: Connection) -> list[payouts.Payout]:
-    """Orders that lie in the bank's folder and that it has neither taken nor refused."""
-    query = select(intent.c.payload).where(
+def _unanswered(connection: Connection, lying: Collection[str]) -> list[payouts.Payout]:
+    """Orders that were put into the bank's folder and that it has neither taken nor refused."""
+    query = select(intent.c.payload, intent.c.state).where(
         intent.c.door == Door.BANK,
         intent.c.kind == "payment",
         intent.c.state.in_((IntentState.BOUND, IntentState.DONE)),
     )
-    sent: set[Any] = {payload["payout_id"] for payload in connection.scalars(query)}
-    return [item for item in payouts.every(connection) if item.id in sent and item.state is PayoutState.INSTRUCTED]
+    states = {row.payload["payout_id"]: row.state for row in connection.execute(query)}
+    return [
+        item
+        for item in payouts.every(connection)
+        if item.id in states
+        and item.state is PayoutState.INSTRUCTED
+        # One whose bytes were stored, and that a lock has held since, has not left.
+        and (states[item.id] == IntentState.DONE or documents.order_name(item.message_id) in lying)
+    ]

@@ -53,6 +53,10 @@ class Outbox:
         lying = {folder: set(self._folder.names(folder)) for folder in _OUT}
         return sum(self._adopt(row, lying) for row in waiting)
 
+    def orders(self) -> set[str]:
+        """The names of the payment orders that lie in the bank's folder. Raises Unreachable."""
+        return set(self._folder.names(documents.ISSUER_TO_BANK))
+
     def _adopt(self, row: RowMapping, lying: dict[str, set[str]]) -> int:
         name, folders = self._place(row["kind"], row["payload"])
         source = next((folder for folder in folders if name in lying[folder]), None)

@@ -21,12 +21,12 @@ from issuer.errors import BrokenInvariant, NotFound, Unreachable
 from issuer.ledger import chart
 from issuer.messages import folder as documents
 from issuer.money import parse_units
-from issuer.operations import causes, intake, wallets
+from issuer.operations import causes, intake, locks, wallets
 from issuer.operations.policy import Policy
 from issuer.operations.redemptions import DEFAULT_INSTRUCTION
 from issuer.service import Role
 from issuer.store import tables
-from issuer.store.states import WalletState
+from issuer.store.states import Scope, WalletState
 from issuer.store.unit import Store
 from issuer.tlog import checkpoint, tiles
 from tests import shell as shells
@@ -598,6 +598,33 @@ def test_a_transaction_that_an_earlier_recovery_ended_hides_none_that_was_lost(w
     catch_up(world)
     assert (customer_id, verified(world, B)) == (2, True)
     check(world, mints_=1, paid_fen=0, reserve=SUM)
+
+
+def test_an_order_that_a_lock_held_back_is_not_waited_for(
+    world: World, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes were stored, the folder did not take them, and then came the lock: the bank can never answer."""
+    burned_tokens(world)
+    world.issuer.service.step()
+
+    def refuse(*_: Any) -> Any:
+        raise Unreachable("the bank's folder is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.issuer.bank_folder, "write", refuse)
+        while not rows(world, tables.document, tables.document.c.name.contains("REDEEM")):
+            mine(world)
+            with contextlib.suppress(Unreachable):
+                world.issuer.service.step()
+    with world.issuer.store.unit("lock") as unit:
+        locks.engage(unit, Scope.PAYOUTS, "unexplained-entry", "a test", "Clear it.")
+    backup = world.path / "backup.db"
+    shell("backup", str(backup))
+    lose_and_restore(world, backup, shell)
+    catch_up(world)
+    assert not is_paid(world)
+    shell("lock", "clear", "1")
+    world.until(lambda: is_paid(world))
 
 
 def roll_back(world: World) -> Path:
