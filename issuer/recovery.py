@@ -181,11 +181,11 @@ class Recovery:
     def _missing_at_the_bank(self) -> Iterator[Wait]:
         with self.store.read() as connection:
             found = recovery.find(connection)
-            size, anchored = recovery.size(connection), recovery.anchored(connection)
+            now = recovery.standing(connection)
             unanswered = [item.message_id for item in _unanswered(connection, self.outbox.orders())]
             stated = _stated(connection)
-        if anchored > size:
-            why = f"the log folder to have the {anchored} records that the chain anchors; it has {size}"
+        if now.anchored > now.size:
+            why = f"the log folder to have the {now.anchored} records that the chain anchors; it has {now.size}"
             yield Wait(why=why, do="Put the whole log folder back.")
         gap = self.inbox.gap()
         if gap is not None:

@@ -73,8 +73,8 @@ class Inbox:
     def _documents(self, source: str) -> Iterator[Document]:
         """The new files that can be read; of the notices only those before the first that cannot."""
         notices, others = self._new_names(source)
-        before = takewhile(lambda found: found is not None, (self._read(source, name) for name in notices))
-        after = (self._read(source, name) for name in others)
+        before = takewhile(lambda found: found is not None, (self._document(source, name) for name in notices))
+        after = (self._document(source, name) for name in others)
         return (found for found in chain(before, after) if found is not None)
 
     def _new_names(self, source: str) -> tuple[list[str], list[str]]:
@@ -91,7 +91,7 @@ class Inbox:
             names = self._folder.names(source)
         return list(_consecutive((name for name in names if name not in known), _notices(known))), others
 
-    def _read(self, source: str, name: str) -> Document | None:
+    def _document(self, source: str, name: str) -> Document | None:
         """One file; None if it cannot be read, which is told."""
         body = self._folder.read(source, name)
         digest = "0x" + hashlib.sha256(body).hexdigest()

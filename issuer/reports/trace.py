@@ -45,7 +45,8 @@ def subjects(connection: Connection, name: str) -> list[str]:
     kind, _, number = name.rpartition(":")
     if kind not in ("", "order", "redemption") or not number.isascii() or not number.isdigit():
         raise InvalidInput(f"{name!r} names nothing that can be traced", "Give order:N or redemption:N.")
-    named = min(int(number[:20]), _LARGEST)
+    digits = number.lstrip("0") or "0"
+    named = min(int(digits), _LARGEST) if len(digits) <= len(str(_LARGEST)) else _LARGEST
     order = _order(connection, named) if kind != "redemption" else None
     burned = _redemption(connection, named) if kind != "order" else None
     if order is not None and burned is not None:

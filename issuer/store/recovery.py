@@ -32,7 +32,7 @@ _CURSOR = select(cursor.c.number)
 _SIZE = select(log_tree.c.size)
 _STANDING = select(
     exists(recovery.c.only).label("is_on"),
-    select(log_tree.c.size).scalar_subquery().label("size"),
+    _SIZE.scalar_subquery().label("size"),
     exists(unapplied.c.place).label("behind"),
 )
 _NEW_REPORTS = select(fact.c.payload).where(fact.c.kind == "reported", fact.c.state == FactState.NEW)
@@ -88,22 +88,17 @@ class Standing:
 
 def standing(connection: Connection) -> Standing:
     row = connection.execute(_STANDING).one()
-    return Standing(is_on=row.is_on, size=row.size or 0, behind=row.behind, anchored=anchored(connection))
+    return Standing(is_on=row.is_on, size=row.size or 0, behind=row.behind, anchored=_anchored(connection))
 
 
-def size(connection: Connection) -> int:
-    """How many records the log has, as far as this database knows."""
-    return connection.scalar(_SIZE) or 0
-
-
-def anchored(connection: Connection) -> int:
+def _anchored(connection: Connection) -> int:
     """The size of the log that the chain anchors, as far as facts that wait tell."""
     return max((payload["log_size"] for payload in connection.scalars(_NEW_REPORTS)), default=0)
 
 
 def has_whole_log(connection: Connection) -> bool:
     """Whether no place that this database would give next was given before, as far as the chain tells."""
-    return anchored(connection) <= size(connection)
+    return _anchored(connection) <= (connection.scalar(_SIZE) or 0)
 
 
 def searched(connection: Connection) -> bool:

@@ -201,7 +201,7 @@ _ORDER_LIFE = (
 
 
 @pytest.mark.usefixtures("cycle")
-@pytest.mark.parametrize("number", ["9223372036854775808", "9" * 5000])
+@pytest.mark.parametrize("number", ["9223372036854775808", "9" * 5000, "0" * 19 + "15"])
 def test_a_number_that_nothing_can_have_is_not_found(shell: Shell, number: str) -> None:
     for command in (("audit", "trace"), ("receipt",)):
         assert shell.error(*command, f"order:{number}")[0] == "not-found"

@@ -490,8 +490,8 @@ def test_the_log_folder_must_continue_the_backup(world: World, shell: Any) -> No
     assert rows(world, tables.unapplied) == []
 
 
-def test_a_log_folder_that_was_lost_too_must_be_put_back(world: World, shell: Any) -> None:
-    """The chain anchors more records than both have: nothing is signed in their place."""
+def restore_with_an_old_log(world: World, shell: Any) -> tuple[Path, Path]:
+    """Database and log are of before a mint; the log folder, and where the whole log lies."""
     waiting_wire(world)
     backup, log = world.path / "backup.db", world.path / "issuer" / "log"
     shell("backup", str(backup))
@@ -501,6 +501,12 @@ def test_a_log_folder_that_was_lost_too_must_be_put_back(world: World, shell: An
     log.rename(whole)
     old.rename(log)
     lose_and_restore(world, backup, shell)
+    return log, whole
+
+
+def test_a_log_folder_that_was_lost_too_must_be_put_back(world: World, shell: Any) -> None:
+    """The chain anchors more records than both have: nothing is signed in their place."""
+    log, whole = restore_with_an_old_log(world, shell)
     published = (log / "checkpoint").read_bytes()
     for _ in range(2):
         world.turn()
@@ -721,15 +727,7 @@ def test_a_restored_database_signs_nothing_before_it_has_read_the_chain(
     world: World, shell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its log folder is old too, and its node does not answer at first."""
-    waiting_wire(world)
-    backup, log = world.path / "backup.db", world.path / "issuer" / "log"
-    shell("backup", str(backup))
-    old, whole = world.path / "old-log", world.path / "whole-log"
-    shutil.copytree(log, old)
-    world.until(lambda: is_minted(world))
-    log.rename(whole)
-    old.rename(log)
-    lose_and_restore(world, backup, shell)
+    log, whole = restore_with_an_old_log(world, shell)
     published = (log / "checkpoint").read_bytes()
     world.issuer.service  # noqa: B018 - it asks the node once, when it is opened
 

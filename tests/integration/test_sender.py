@@ -583,13 +583,19 @@ def test_what_does_not_wait_cannot_be_cancelled(sandbox: Sandbox) -> None:
         sandbox.sender.cancel(1)
 
 
-def test_a_cancellation_passes_the_cap_by_one_rise(sandbox: Sandbox, alice: str, clock: Any) -> None:
-    """Where the lock says that it may be cancelled; then no more can be done, and nothing more is told."""
+def stuck_mint(sandbox: Sandbox, alice: str, clock: Any) -> int:
+    """A mint whose fee is at the cap, which is told."""
     sandbox.limits = Limits(max_fee=5 * 10**9)
     minting = waiting_mint(sandbox, alice)
     while not sandbox.told("stuck"):
         clock.advance(60)
         sandbox.sender.send()
+    return minting
+
+
+def test_a_cancellation_passes_the_cap_by_one_rise(sandbox: Sandbox, alice: str, clock: Any) -> None:
+    """Where the lock says that it may be cancelled; then no more can be done, and nothing more is told."""
+    minting = stuck_mint(sandbox, alice, clock)
     before, told = forms(sandbox, minting)[-1], sandbox.told("stuck")
     hash_ = sandbox.sender.cancel(before.transaction_id)
     last = forms(sandbox, minting)[-1]
@@ -604,11 +610,7 @@ def test_a_cancellation_passes_the_cap_by_one_rise(sandbox: Sandbox, alice: str,
 
 
 def test_a_cancellation_past_the_cap_that_its_key_cannot_pay_is_told(sandbox: Sandbox, alice: str, clock: Any) -> None:
-    sandbox.limits = Limits(max_fee=5 * 10**9)
-    minting = waiting_mint(sandbox, alice)
-    while not sandbox.told("stuck"):
-        clock.advance(60)
-        sandbox.sender.send()
+    minting = stuck_mint(sandbox, alice, clock)
     sandbox.sender.cancel(forms(sandbox, minting)[-1].transaction_id)
     sandbox.chain.fund(address(sandbox), 10**9)
     clock.advance(60)
