@@ -13,7 +13,7 @@ A copy made while the log grew may have an older `checkpoint` than its largest p
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,20 +74,18 @@ class LogFolder:
         later = self._later(old)
         if new.size < later[-1].size or (new.size == later[-1].size and new.root != later[-1].root):
             raise _fork(later[-1], new)
-        self._keep(old.size)
+        if old.size and not (self._path / tiles.checkpoint_path(old.size)).exists():
+            # A power cut may keep the one of its two files and not the other.
+            self._write_checkpoint(old.size, (self._path / CHECKPOINT).read_bytes())
         if new.size > old.size:
             self._write_records([*later, new], records)
-            with crash.around("log.checkpoint"):
-                files.replace(self._path / CHECKPOINT, note.encode())
-            self._keep(new.size)
+            self._write_checkpoint(new.size, note.encode())
         return new.size - old.size
 
-    def _keep(self, size: int) -> None:
-        """Keep the published checkpoint under its size, unless it is kept already; a crash may have come between."""
-        path = self._path / tiles.checkpoint_path(size)
-        if size and not path.exists():
-            with crash.around("log.history"):
-                files.replace(path, (self._path / CHECKPOINT).read_bytes())
+    def _write_checkpoint(self, size: int, note: bytes) -> None:
+        paths = (self._path / tiles.checkpoint_path(size), self._path / CHECKPOINT)
+        with crash.around("log.checkpoint"):
+            files.replace_all(dict.fromkeys(paths, note))
 
     def _later(self, latest: Checkpoint) -> list[Checkpoint]:
         """A checkpoint and all past ones beyond it, ascending."""
@@ -108,32 +106,28 @@ class LogFolder:
                 _check(tree, *known)
             if tree.size != end:
                 raise BrokenInvariant(f"the database has {len(entries)} of the log's records {at} to {end}")
-            self._write_entries(at, entries)
-            self._write_tiles(at, leaves)
+            self._write(at, entries, leaves)
             at = end
 
-    def _write_entries(self, start: int, entries: Sequence[bytes]) -> None:
+    def _write(self, start: int, entries: Sequence[bytes], leaves: Sequence[bytes]) -> None:
+        """Write the bundles and the tiles of these records, all at once: a disk takes half the time for that."""
         bundles = (entries[at : at + WIDTH] for at in range(0, len(entries), WIDTH))
-        first = start // WIDTH
-        self._write(
-            "log.entries",
-            {
-                tiles.entries_path(index, len(bundle)): tiles.encode_entries(bundle)
-                for index, bundle in enumerate(bundles, first)
-            },
-        )
-
-    def _write_tiles(self, start: int, leaves: Sequence[bytes]) -> None:
+        named = {
+            tiles.entries_path(index, len(bundle)): tiles.encode_entries(bundle)
+            for index, bundle in enumerate(bundles, start // WIDTH)
+        }
         grown = tiles.grow(self.log.tile, start, leaves)
-        self._write("log.tile", {tile.path: tiles.encode_hashes(hashes) for tile, hashes in grown.items()})
-
-    def _write(self, effect: str, contents: Mapping[str, bytes]) -> None:
-        bodies = {self._path / name: content for name, content in contents.items()}
-        with crash.around(effect):
+        named |= {tile.path: tiles.encode_hashes(hashes) for tile, hashes in grown.items()}
+        bodies = {self._path / name: body for name, body in named.items()}
+        with crash.around("log.records"):
             files.replace_all(bodies)
-        for partial in (path.with_name(f"{path.name}.p") for path in bodies):
+        self._prune(bodies)
+
+    def _prune(self, written: Iterable[Path]) -> None:
+        """Remove the partial files of what is full now; kept, they would grow with the square of the log."""
+        for partial in (path.with_name(f"{path.name}.p") for path in written):
             if partial.exists():
-                # C2SP tlog-tiles allows it once the full file is there; kept, they would grow with the square.
+                # C2SP tlog-tiles allows it once the full file is there.
                 with crash.around("log.prune"):
                     shutil.rmtree(partial)
 

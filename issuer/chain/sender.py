@@ -71,6 +71,11 @@ class Ground:
     balance: int  # wei
     promised: int  # wei of it that what waits may cost
 
+    def after(self, draft: "Draft") -> "Ground":
+        """What the transaction after this one stands on."""
+        key = replace(self.key, next_nonce=self.key.next_nonce + 1)
+        return replace(self, key=key, promised=self.promised + draft.gas * self.fees.max_fee)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
@@ -80,6 +85,15 @@ class Draft:
     target: str
     data: str
     gas: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A call that is signed: its bytes, and what they say."""
+
+    intent: Intent
+    says: Transaction
+    raw: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,17 +190,24 @@ class Sender:
     def _advance(self, ground: Ground, wanted: Sequence[Intent]) -> int:
         """Send intents up to the first that would revert, which is then a fact; how many are settled so.
 
-        None of them is, or not all, when the key cannot pay or another process was faster.
+        Only the first ones when the key cannot pay for all, and none when another process was faster.
         """
+        forms: list[Form] = []
+        refusal: tuple[Intent, Refusal] | None = None
+        following = ground
+        for intent, outcome in self._drafts(ground, wanted):
+            if isinstance(outcome, Refusal):
+                refusal = intent, outcome
+                break
+            if not self._affords(following, outcome):
+                break
+            forms.append(self._sign(following, outcome))
+            following = following.after(outcome)
         settled = 0
         try:
-            for intent, outcome in self._drafts(ground, wanted):
-                if isinstance(outcome, Refusal):
-                    self._refuse(ground, intent, outcome)
-                elif self._affords(ground, outcome):
-                    ground = self._take(ground, outcome)
-                else:
-                    break
+            settled += self._take(ground, forms)
+            if refusal is not None:
+                self._refuse(ground, *refusal)
                 settled += 1
         except Conflict:
             pass
@@ -326,20 +347,27 @@ class Sender:
         self._poor(ground.key.role, ground.key.address, ground.key.next_nonce, ground.balance, needed)
         return False
 
-    def _take(self, ground: Ground, draft: Draft) -> Ground:
-        """Sign, compare, store, and only then send; what the next one stands on.
-
-        Raises Conflict if another process was faster.
-        """
-        chain_id, key = self._deployment.chain_id, ground.key
-        fields = _fields(chain_id, key.next_nonce, draft.target, draft.data, draft.gas, ground.fees)
+    def _sign(self, ground: Ground, draft: Draft) -> Form:
+        """Sign a call at the key's next nonce, and compare the bytes with what was meant."""
+        key = ground.key
+        fields = _fields(self._deployment.chain_id, key.next_nonce, draft.target, draft.data, draft.gas, ground.fees)
         signed = self._signers.signer(key.role).sign_transaction(fields)
-        found = self._compare(signed, draft.intent, nonce=key.next_nonce, sender=key.address)
+        says = self._compare(signed, draft.intent, nonce=key.next_nonce, sender=key.address)
+        return Form(intent=draft.intent, says=says, raw=signed.raw)
+
+    def _take(self, ground: Ground, forms: Sequence[Form]) -> int:
+        """Store what was signed, all of it at once, and only then send it; how many.
+
+        Raises Conflict, and nothing of it is stored, if another process was faster.
+        """
+        if not forms:
+            return 0
         with self._store.unit("store signed bytes") as unit:
-            transactions.store(unit, draft.intent, found, signed.raw, key.role, ground.term)
-        rpc.broadcast(self._node, signed.raw)
-        promised = ground.promised + draft.gas * ground.fees.max_fee
-        return replace(ground, key=replace(key, next_nonce=key.next_nonce + 1), promised=promised)
+            for form in forms:
+                transactions.store(unit, form.intent, form.says, form.raw, ground.key.role, ground.term)
+        for form in forms:
+            rpc.broadcast(self._node, form.raw)
+        return len(forms)
 
     def _compare(self, signed: Signed, intent: Intent, *, nonce: int, sender: str) -> Transaction:
         """The transaction as its bytes say it. Raises BrokenInvariant if they say other than the intent (R-40)."""

@@ -36,24 +36,15 @@ ITEMS = (
         act=lambda unit, _: mints.reserve(unit),
     ),
     Item(
-        name="gather a batch",
-        waiting=exists().where(mint_order.c.state == OrderState.RESERVED),
-        act=batches.gather,
-    ),
-    Item(
         name="fund batches",
-        waiting=exists().where(batch.c.state == BatchState.FUNDING),
-        act=batches.fund,
-    ),
-    Item(
-        name="attest batches",
-        waiting=exists().where(batch.c.state == BatchState.FUNDED),
-        act=lambda unit, _: batches.attest(unit),
+        waiting=exists().where(mint_order.c.state == OrderState.RESERVED)
+        | exists().where(batch.c.state == BatchState.FUNDING),
+        act=lambda unit, policy: batches.gather(unit, policy) + batches.fund(unit, policy),
     ),
     Item(
         name="send batches",
-        waiting=exists().where(batch.c.state == BatchState.ATTESTED),
-        act=lambda unit, _: batches.send(unit),
+        waiting=exists().where(batch.c.state.in_((BatchState.FUNDED, BatchState.ATTESTED))),
+        act=lambda unit, _: batches.attest(unit) + batches.send(unit),
     ),
     Item(
         name="unfund orders",

@@ -100,6 +100,22 @@ def test_every_record_and_every_growth_is_proved(
     assert list(folder.log.entries(sizes[-1])) == records(sizes[-1])
 
 
+@pytest.mark.parametrize("lost", ["checkpoint", "checkpoints/005"])
+def test_a_checkpoint_of_which_a_power_cut_kept_one_file_stays_published(tmp_path: Path, lost: str) -> None:
+    """Its two files are synced together: the disk may have kept either of them alone."""
+    folder = log(tmp_path, 3, 5)
+    path = tmp_path / "log" / lost
+    if lost == "checkpoint":
+        path.write_text(note(records(3)))
+    else:
+        path.unlink()
+    assert folder.end().size == 5
+    grow(folder, records(9))
+    assert folder.past_sizes() == [3, 5, 9]
+    assert folder.log.past(5).root == merkle.root(records(5))
+    assert (verify(folder).holds, folder.log.checkpoint().size) == (True, 9)
+
+
 def test_a_proof_beyond_what_is_published_is_refused(tmp_path: Path) -> None:
     folder = log(tmp_path, 5)
     with pytest.raises(InvalidProof, match="5 records, not 6"):

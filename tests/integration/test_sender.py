@@ -809,7 +809,7 @@ def test_a_process_with_an_old_term_cannot_write(sandbox: Sandbox, alice: str, a
     assert another(sandbox)._hold(waiting.role) == ground.term + 1
     before = sandbox.rows(tables.attempt)
     acts: dict[str, Callable[[], object]] = {
-        "sign": lambda: old._take(ground, draft),
+        "sign": lambda: old._take(ground, [old._sign(ground, draft)]),
         "refuse": lambda: old._refuse(ground, intent, Refusal(error="AccountFrozen", arguments=[])),
         "raise": lambda: old._bump(waiting, ground.term),
     }
@@ -907,7 +907,7 @@ def test_a_machine_that_was_paused_does_not_mint_beside_the_standby(sandbox: San
     lapse(sandbox)
     assert second.send() == 1
     with pytest.raises(Conflict):
-        first._take(ground, draft)
+        first._take(ground, [first._sign(ground, draft)])
     assert signers(sandbox) == ["standby"]
 
 

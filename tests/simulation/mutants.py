@@ -4,8 +4,7 @@ A mutant puts its fault in place with a monkeypatch. None is told what will be l
 """
 
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from sqlalchemy import BigInteger, bindparam, cast, func, select, update
 
 from issuer.audit import integrator
 from issuer.bank import inbox
-from issuer.chain import rpc, sender, transactions
+from issuer.chain import rpc, transactions
 from issuer.chain.finality import Finality
 from issuer.chain.node import Node
 from issuer.chain.rpc import Block
-from issuer.chain.sender import Draft, Ground, Sender
+from issuer.chain.sender import Form, Ground, Sender
 from issuer.errors import Unreachable
 from issuer.messages import camt, pain
 from issuer.messages import folder as documents
@@ -46,17 +45,13 @@ Mutant = Callable[[pytest.MonkeyPatch], None]
 def store_after_broadcast(patch: pytest.MonkeyPatch) -> None:
     """The bytes are sent first, and stored when the node has answered."""
 
-    def take(self: Sender, ground: Ground, draft: Draft) -> Ground:
-        key = ground.key
-        chain_id = self._deployment.chain_id
-        fields = sender._fields(chain_id, key.next_nonce, draft.target, draft.data, draft.gas, ground.fees)
-        signed = self._signers.signer(key.role).sign_transaction(fields)
-        found = self._compare(signed, draft.intent, nonce=key.next_nonce, sender=key.address)
-        rpc.broadcast(self._node, signed.raw)
+    def take(self: Sender, ground: Ground, forms: Sequence[Form]) -> int:
+        for form in forms:
+            rpc.broadcast(self._node, form.raw)
         with self._store.unit("store signed bytes") as unit:
-            transactions.store(unit, draft.intent, found, signed.raw, key.role, ground.term)
-        promised = ground.promised + draft.gas * ground.fees.max_fee
-        return replace(ground, key=replace(key, next_nonce=key.next_nonce + 1), promised=promised)
+            for form in forms:
+                transactions.store(unit, form.intent, form.says, form.raw, ground.key.role, ground.term)
+        return len(forms)
 
     patch.setattr(Sender, "_take", take)
 
@@ -65,15 +60,16 @@ def new_nonce_on_timeout(patch: pytest.MonkeyPatch) -> None:
     """A broadcast that is not answered has failed: the intent is signed again, at the next nonce."""
     patient = Sender._take
 
-    def take(self: Sender, ground: Ground, draft: Draft) -> Ground:
+    def take(self: Sender, ground: Ground, forms: Sequence[Form]) -> int:
         try:
-            return patient(self, ground, draft)
+            return patient(self, ground, forms)
         except Unreachable:
             with self._store.unit("give up") as unit:
-                lost = tables.transaction.c.intent_id == draft.intent.id
-                forget = update(tables.transaction).where(lost).values(state=TransactionState.FINAL)
-                unit.connection.execute(forget)
-                intents.move(unit, draft.intent.id, IntentState.BOUND, IntentState.OPEN)
+                for form in forms:
+                    lost = tables.transaction.c.intent_id == form.intent.id
+                    forget = update(tables.transaction).where(lost).values(state=TransactionState.FINAL)
+                    unit.connection.execute(forget)
+                    intents.move(unit, form.intent.id, IntentState.BOUND, IntentState.OPEN)
             raise
 
     patch.setattr(Sender, "_take", take)
