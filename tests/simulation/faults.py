@@ -245,6 +245,50 @@ def wire_from_a_stranger(world: World) -> str | None:
     return pay_in(world, f"37700000000{world.random.randint(1, 3)}", "A Stranger", 7_000_00)
 
 
+def wire_under_an_order(world: World) -> str | None:
+    """Somebody pays in under the id of an order of the issuer's, which they may have seen on a statement."""
+    message_id = any_of(world, sorted(world.watch.orders))
+    payer = any_of(world, [*((item.account, item.name) for item in world.customers), ("377000000009", "A Forger")])
+    if message_id is None or payer is None:
+        return None
+    account, name = payer
+    order = world.watch.orders[message_id]
+    fen = world.random.choice((order.amount_fen, 3_333_00))
+    if account == order.creditor_account and fen == order.amount_fen:
+        fen += 1  # the whole sum from the account it went to is a return, whoever sends it
+    if (told := _wire(world, account, name, fen, message_id)) is not None:
+        world.meet("order's id used")
+    return told
+
+
+def wire_without_a_sender(world: World) -> str | None:
+    """The bank does not tell where money came from."""
+    world.meet("sender not told")
+    nobody = "INSERT INTO account (number, name, role, covered) VALUES ('', '', 'customer', 1) ON CONFLICT DO NOTHING"
+    world.banks_books.execute(nobody)
+    return _wire(world, "", world.random.choice(("", "Somebody")), 4_000_00)
+
+
+def _wire(world: World, account: str, name: str, fen: int, end_to_end_id: str | None = None) -> str | None:
+    payment = Payment(
+        debtor=account,
+        debtor_name=name,
+        creditor=COLLECTION,
+        creditor_name="Collection",
+        amount_fen=fen,
+        end_to_end_id=end_to_end_id,
+    )
+    with world.bank._unit("bank.wire") as (connection, now):
+        held = books.find(connection, account)
+        if held is not None and held.closed:
+            return None
+        if held is None:
+            books.open_account(connection, account, name, covered=True)
+        notices.announce(connection, books.book(connection, payment, now), now)
+    world.bank._write()
+    return f"{fen} fen from {account or 'nobody'} under {end_to_end_id}"
+
+
 def recall(world: World) -> str | None:
     wire = any_of(world, world.watch.bank.wires())
     if wire is None:

@@ -24,7 +24,8 @@ _WAITING = """
     UNION ALL SELECT 'intent ' || kind || ' of ' || subject FROM intent WHERE state IN ('open', 'bound')
     UNION ALL SELECT 'transaction ' || id FROM "transaction" WHERE state = 'signed'
     UNION ALL SELECT 'key ' || role || ': ' || halted FROM signer WHERE halted IS NOT NULL
-    UNION ALL SELECT 'deposit ' || reference || ' ' || state FROM deposit WHERE state NOT IN ('credited', 'returned')
+    UNION ALL SELECT 'deposit ' || reference || ' ' || state FROM deposit
+        WHERE state NOT IN ('credited', 'returned') AND sender_account <> '' AND sender_name <> ''
     UNION ALL SELECT 'order ' || commitment || ' ' || state FROM mint_order
         WHERE state IN ('reserved', 'batched', 'failed')
     UNION ALL SELECT 'batch ' || reference || ' ' || state FROM batch WHERE state NOT IN ('final', 'dissolved')

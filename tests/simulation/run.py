@@ -66,6 +66,9 @@ TROUBLE: dict[Event, float] = {
 }
 """What goes wrong; each run has none of it, some, or much."""
 
+_FORGE = 0.2
+"""The share of runs in which money comes from nobody, and under ids that are not the sender's to use."""
+
 _OVERDRAW = 0.1
 """The share of runs in which the bank takes more than there is; what it took is missing to the end."""
 
@@ -109,8 +112,11 @@ def run(stage: Stage, seed: int, steps: int = 150) -> Report:
 
 def _live(world: World, steps: int) -> None:
     weights = WORK | {event: weight * world.random.choice((0, 0, 1, 1, 3)) for event, weight in TROUBLE.items()}
-    if Random(world.seed + 2).random() < _OVERDRAW:  # noqa: S311 - a chance of its own, so that others stay as they are
+    rare = Random(world.seed + 2)  # noqa: S311 - chances of their own, so that other seeds stay as they are
+    if rare.random() < _OVERDRAW:
         weights[faults.overdraw] = 2
+    if rare.random() < _FORGE:
+        weights |= {faults.wire_under_an_order: 3, faults.wire_without_a_sender: 0.5}
     world.step(people.register)
     world.step(people.register)
     while world.number < steps:
