@@ -200,6 +200,9 @@ ACTIONS: Mapping[str, Action] = {
         "statement:ACCOUNT:SEQUENCE",
         {"account": "word", "sequence": "number", "closing": "money"},
     ),
+    "document.contradicted": Action(
+        "the bank told something otherwise than before, and it was not taken", "document:NAME", {"what": "text"}
+    ),
     "lock.engaged": Action(
         "something stops minting or payouts", "lock:NUMBER", {"scope": "word", "code": "word", "reason": "text"}
     ),

@@ -15,7 +15,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from issuer.chain import events, parts, rpc
 from issuer.chain.deployment import Deployment
@@ -28,7 +28,7 @@ from issuer.store import facts
 from issuer.store.facts import News
 from issuer.store.inserts import insert_new
 from issuer.store.states import Door
-from issuer.store.tables import cursor, lock
+from issuer.store.tables import cursor
 from issuer.store.unit import Store, Unit
 
 RANGE = 2000
@@ -38,7 +38,6 @@ NEAR = 64
 """Blocks up to the final one that are read one by one; two epochs of Ethereum."""
 
 _CURSOR = select(cursor)
-_CLEARED = select(func.count()).where(lock.c.cleared_at.is_not(None))
 _MOVE = update(cursor).where(cursor.c.number == bindparam("old_number"), cursor.c.hash == bindparam("old_hash"))
 
 
@@ -128,7 +127,7 @@ class Watcher:
             payload = {"number": place.number, "expected": place.hash, "found": found}
             with self._store.unit("tell broken finality") as unit:
                 # Told again after a lock was cleared: as long as it is so, nothing may rest on this chain.
-                key = f"broken:{place.number}:{found}:{unit.connection.scalar(_CLEARED)}"
+                key = f"broken:{place.number}:{found}:{facts.clearings(unit.connection)}"
                 facts.bring(unit, Door.CHAIN, [News(key=key, kind="broken", payload=payload)])
         return found == place.hash
 

@@ -296,7 +296,8 @@ def _read_entry(account: str, booking: Any, index: int, detail: Any) -> Entry:
 
 
 def _read_detail(detail: Any, paid_in: bool) -> dict[str, Any]:
-    kind = read_kind(detail.purp)
+    """What the payer has written is taken as far as it fits: no stranger makes a bank's notice unreadable."""
+    kind = _read_kind(detail.purp, paid_in)
     name, account = _read_counterparty(detail.rltd_pties, paid_in)
     return {
         "counterparty_name": name,
@@ -304,8 +305,14 @@ def _read_detail(detail: Any, paid_in: bool) -> dict[str, Any]:
         "end_to_end_id": _read_end_to_end_id(detail.refs),
         "kind": kind,
         "redemption": read_redemption(detail.rmt_inf) if kind is OrderKind.REDEEM else None,
-        "text": read_text(detail.rmt_inf),
+        "text": iso20022.printable(read_text(detail.rmt_inf), LONGEST_TEXT),
     }
+
+
+def _read_kind(purpose: Any, paid_in: bool) -> OrderKind | None:
+    """None also for a purpose that a payer has copied: only a transfer between the issuer's own accounts comes in."""
+    kind = read_kind(purpose)
+    return None if paid_in and kind not in (OrderKind.MINT, OrderKind.UNFUND) else kind
 
 
 def _paid_in(side: Side, reversal: bool) -> bool:
@@ -319,13 +326,29 @@ def _read_counterparty(parties: Any, paid_in: bool) -> tuple[str, str]:
     party = parties.dbtr if paid_in else parties.cdtr
     account = parties.dbtr_acct if paid_in else parties.cdtr_acct
     name = None if party is None or party.pty is None else party.pty.nm
-    number = "" if account is None else read_account(account, "counterparty's account")
-    return iso20022.collapse(name or ""), number
+    return iso20022.printable(name or "", LONGEST_NAME), _read_counterparty_account(account)
+
+
+def _read_counterparty_account(account: Any) -> str:
+    """Empty also for one that is written otherwise than here: it is nobody's that the issuer knows."""
+    try:
+        number = "" if account is None else read_account(account, "counterparty's account")
+        if number:
+            iso20022.check_account(number, "the counterparty's account")
+    except (InvalidInput, MalformedDocument):
+        return ""
+    return number
 
 
 def _read_end_to_end_id(references: Any) -> str | None:
+    """None also for one that the issuer has certainly not given: it is not of its form."""
     named = None if references is None else references.end_to_end_id
-    return None if named in (None, _NOT_PROVIDED) else str(named)
+    try:
+        if named is not None:
+            iso20022.check_reference(named, "the end-to-end id")
+    except InvalidInput:
+        return None
+    return None if named == _NOT_PROVIDED else named
 
 
 def _read_booked_at(booking: Any) -> int | None:

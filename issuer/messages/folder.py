@@ -120,11 +120,11 @@ def order_of(name: str) -> str | None:
 
 def notice_of(name: str) -> int | None:
     """The sequence number that a file's name gives, or None for a file that is no notice."""
-    return _numbered(_NOTICE, name)
+    return _sequence_of(_NOTICE, name, notice_name)
 
 
 def statement_of(name: str) -> int | None:
-    return _numbered(_STATEMENT, name)
+    return _sequence_of(_STATEMENT, name, statement_name)
 
 
 def request_of(name: str) -> int | None:
@@ -251,6 +251,12 @@ def _attestor(fields: dict[str, Any]) -> str:
     address = _text(_exactly(fields, "attestor"), "attestor")
     check_address(address, "the attestor")
     return address
+
+
+def _sequence_of(form: re.Pattern[str], name: str, write: Callable[[int], str]) -> int | None:
+    """A number has one name: written otherwise, a file would stand beside the one that counts."""
+    number = _numbered(form, name)
+    return number if number and write(number) == name else None
 
 
 def _numbered(form: re.Pattern[str], name: str) -> int | None:

@@ -84,11 +84,16 @@ def write(document: Any, namespace: str) -> bytes:
 
 @contextmanager
 def reading(message: str) -> Iterator[None]:
-    """Name the message in every refusal: a broken rule of a record inside it is a malformed document."""
+    """Name the message in every refusal: a broken rule of a record inside it is a malformed document.
+
+    So is whatever else its values make a reader do: an element that is empty has no value of its type.
+    """
     try:
         yield
     except (MalformedDocument, InvalidInput) as error:
         raise MalformedDocument(f"{message}: {error.what}") from error
+    except (AttributeError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise MalformedDocument(f"{message}: a value is missing or is none of its type") from error
 
 
 def required(value: _T | None, path: str) -> _T:

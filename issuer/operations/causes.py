@@ -51,6 +51,7 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "payout.accepted": ("status",),
     "payout.rejected": ("status",),
     "statement.taken": ("statement",),
+    "document.contradicted": ("contradiction",),
     "report.signed": ("report",),
     "report.refused": ("refusal",),
     "report.final": ("reported",),

@@ -133,7 +133,19 @@ def _low_gas(unit: Unit, fact: Fact) -> None:
 
 def _malformed(unit: Unit, fact: Fact) -> None:
     reason = f"{fact.payload['name']} cannot be read: {fact.payload['what']}"
-    locks.engage(unit, Scope.MINTING, "malformed-document", reason, "Ask the bank for it again, then clear the lock.")
+    # What a notice says of payouts is not known either, nor what those after it say.
+    for scope in (Scope.MINTING, Scope.PAYOUTS) if fact.payload["holds_up"] else (Scope.MINTING,):
+        locks.engage(unit, scope, "malformed-document", reason, "Ask the bank for it again, then clear the lock.")
+
+
+def _contradicted(unit: Unit, fact: Fact) -> None:
+    """The bank tells otherwise what it has told before: what is true, people must find out."""
+    told = fact.payload
+    audit.append(unit, "document.contradicted", f"document:{told['name']}", after={"what": told["what"]})
+    reason = f"{told['name']} says otherwise of {told['what']} than the bank did before"
+    remedy = "Nothing of that was taken. Ask the bank what is true, settle the difference, then clear the lock."
+    for scope in (Scope.MINTING, Scope.PAYOUTS):
+        locks.engage(unit, scope, "contradiction", reason, remedy)
 
 
 def _replaced(unit: Unit, fact: Fact) -> None:
@@ -172,6 +184,7 @@ _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
     "report": reserve.signed,
     "refusal": reserve.refused,
     "malformed": _malformed,
+    "contradiction": _contradicted,
     "minted": batches.minted,
     "moved": holdings.moved,
     "verified": wallets.verified,

@@ -38,5 +38,18 @@ def _problem(connection: Connection, told: dict[str, Any]) -> str | None:
     previous = last(connection, told["account"])
     if previous is not None and told["opening_fen"] != previous["closing_fen"]:
         return "its opening balance is not the last one's closing balance"
-    unknown = [key for key in told["entries"] if not facts.known(connection, Door.BANK, key)]
-    return f"the entry {unknown[0]} was never noticed" if unknown else None
+    noticed = facts.told(connection, Door.BANK, list(told["entries"]))
+    for key, change in told["entries"].items():
+        if key not in noticed:
+            return f"the entry {key} was never noticed"
+        if change != _change(noticed[key]):
+            return (
+                f"the entry {key} is {format_fen(change)} in it, and {format_fen(_change(noticed[key]))} in its notice"
+            )
+    return None
+
+
+def _change(entry: dict[str, Any]) -> int:
+    """What an entry changes the account's balance by, in fen."""
+    amount = int(entry["amount_fen"])
+    return amount if entry["direction"] == "credit" else -amount

@@ -1,18 +1,21 @@
 """Facts: what came. Brought in by a door, once each, and turned into state by operations in the order they came."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
+from issuer.store import sets
 from issuer.store.inserts import insert_new
 from issuer.store.states import Door, FactState
-from issuer.store.tables import fact
+from issuer.store.tables import fact, lock
 from issuer.store.unit import Unit
 
 _NEW = select(fact).where(fact.c.state == FactState.NEW).order_by(fact.c.id).limit(bindparam("most"))
 _KNOWN = select(fact.c.id).where(fact.c.door == bindparam("door"), fact.c.key == bindparam("key"))
+_TOLD = select(fact.c.key, fact.c.payload).where(fact.c.door == bindparam("door"))
+_CLEARED = select(func.count()).where(lock.c.cleared_at.is_not(None))
 _APPLY = update(fact).where(fact.c.id == bindparam("fact"), fact.c.state == FactState.NEW)
 
 
@@ -52,6 +55,17 @@ def new(connection: Connection, limit: int = 1000) -> list[Fact]:
 def known(connection: Connection, door: Door, key: str) -> bool:
     """Whether the world has told this already."""
     return connection.execute(_KNOWN, {"door": door, "key": key}).first() is not None
+
+
+def told(connection: Connection, door: Door, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the world has told under these keys, where it has."""
+    rows = connection.execute(sets.among(connection, _TOLD, fact.c.key), {"door": door, "among": list(keys)})
+    return {row.key: row.payload for row in rows}
+
+
+def clearings(connection: Connection) -> int:
+    """How many locks were cleared so far: a fact whose cause stands is told again after each."""
+    return connection.scalar(_CLEARED) or 0
 
 
 def apply(unit: Unit, fact_id: int) -> bool:

@@ -1,7 +1,10 @@
 """The inbox on a real store and a real folder: every entry becomes one fact, in whatever state its file first came."""
 
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -12,10 +15,19 @@ from issuer.errors import Unreachable
 from issuer.ledger import chart
 from issuer.messages import camt
 from issuer.messages.camt import Entry, Notice, Side, Statement
-from issuer.messages.folder import BANK_TO_ISSUER, notice_name, refusal_name, statement_name
+from issuer.messages.folder import (
+    AUDITOR_TO_ISSUER,
+    BANK_TO_ISSUER,
+    notice_name,
+    refusal_name,
+    statement_name,
+    status_name,
+)
+from issuer.messages.pain import PaymentState, PaymentStatus, write_status
 from issuer.money import fen_to_units
 from issuer.operations import intake, locks
 from issuer.store import tables
+from issuer.store.states import Scope
 from issuer.store.unit import Store
 from tests.clock import START
 from tests.integration.desk import POLICY, Desk
@@ -184,3 +196,173 @@ def test_nothing_that_is_in_a_file_stops_what_comes_after_it(
     folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
     assert (inbox.collect(), intake.take(store, POLICY)) == (1, 1)
     assert desk.balances()[chart.COLLECTION] == fen_to_units(100_00)
+
+
+# -- what strangers write, and what is not the bank's to tell
+
+
+STRANGE = {
+    "a purpose of ours": ("<RmtInf>", "<Purp><Prtry>REDEEM</Prtry></Purp><RmtInf>"),
+    "an emoji of several signs": ("TEXT", "family \U0001f468\u200d\U0001f469"),
+    "a soft hyphen": ("Alice Limited", "Alice\u00ad Limited"),
+    "a private sign": ("Alice Limited", "\ue5e5 Limited"),
+    "spaces in an id": ("E2E", "INV  7"),
+    "no sign at all in an id": ("E2E", "INV\u200b7"),
+    "another form of account": ("388000000001", "388-000000-001"),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_no_payer_stops_the_notices_by_what_they_write(
+    store: Store, folder: DirectoryFolder, inbox: Inbox, strange: str
+) -> None:
+    """The bank passes on what it was given, and would send the same bytes again."""
+    entry = replace(camt.read_notice(notice(1, "BK1")).entries[0], text="TEXT", end_to_end_id="E2E")
+    body = camt.write_notice(Notice(sequence=1, created=START, account=ACCOUNT, entries=(entry,))).decode()
+    old, new = STRANGE[strange]
+    assert old in body
+    folder.write(BANK_TO_ISSUER, notice_name(1), body.replace(old, new).encode())
+    folder.write(BANK_TO_ISSUER, notice_name(2), notice(2, "BK2"))
+    assert inbox.collect() == 2
+    assert told(store) == [("entry", "BK1"), ("entry", "BK2")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"<CreDtTm>[^<]*</CreDtTm>", "<CreDtTm/>"),
+        (r"<DtTm>[^<]*</DtTm>", "<DtTm/>"),
+        (r"<DtTm>[^<]*</DtTm>", "<Dt>12026-01-01</Dt>"),
+        (r"<DtTm>[^<]*</DtTm>", "<Dt>0000-01-01</Dt>"),
+        (r"<CdtDbtInd>[^<]*</CdtDbtInd>", "<CdtDbtInd/>"),
+    ],
+)
+def test_an_empty_or_impossible_value_is_a_malformed_document(
+    store: Store, folder: DirectoryFolder, inbox: Inbox, old: str, new: str
+) -> None:
+    body = re.sub(old, new, notice(1, "BK1").decode())
+    folder.write(BANK_TO_ISSUER, notice_name(1), body.encode())
+    assert inbox.collect() == 0
+    assert told(store) == [("malformed", "")]
+
+
+@pytest.mark.parametrize("name", [notice_name(1), statement_name(1), status_name("ORDER-1")])
+def test_of_money_only_the_bank_is_believed(store: Store, folder: DirectoryFolder, inbox: Inbox, name: str) -> None:
+    """The auditor could credit a customer, or free an order that the bank executes, and one burn was paid twice."""
+    rejected = PaymentStatus(
+        message_id="ORDER-1",
+        created=START,
+        original_message_id="ORDER-1",
+        end_to_end_id="ORDER-1",
+        state=PaymentState.REJECTED,
+        code="AC04",
+        text="closed",
+    )
+    bodies = {
+        notice_name(1): notice(1, "BK1"),
+        statement_name(1): camt.write_statement(statement()),
+        status_name("ORDER-1"): write_status(rejected),
+    }
+    folder.write(AUDITOR_TO_ISSUER, name, bodies[name])
+    assert (inbox.collect(), inbox.gap()) == (0, None)
+    assert told(store) == [("malformed", "")]
+    folder.write(BANK_TO_ISSUER, name, bodies[name])
+    assert inbox.collect() == 1
+
+
+@pytest.mark.parametrize("name", ["camt.054-00000000.xml", "camt.054-000000001.xml"])
+def test_a_number_that_is_written_oddly_stops_no_notice(
+    store: Store, folder: DirectoryFolder, inbox: Inbox, name: str
+) -> None:
+    folder.write(BANK_TO_ISSUER, name, notice(1, "BK1"))
+    for sequence in (1, 2):
+        folder.write(BANK_TO_ISSUER, notice_name(sequence), notice(sequence, f"BK{sequence}"))
+    assert inbox.collect() == 2
+    assert sorted(told(store)) == [("entry", "BK1"), ("entry", "BK2"), ("malformed", "")]
+
+
+def test_a_notice_under_the_name_of_another_is_not_taken(store: Store, folder: DirectoryFolder, inbox: Inbox) -> None:
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(77, "BK77"))
+    assert (inbox.collect(), told(store)) == (0, [("malformed", "")])
+
+
+# -- what the bank tells otherwise than before
+
+
+def booking(sequence: int, *fen: int, **changed: Any) -> bytes:
+    """A notice of one booking with details of these amounts."""
+    (entry,) = camt.read_notice(notice(1, "BK1")).entries
+    entries = tuple(replace(entry, detail=place, amount_fen=each, **changed) for place, each in enumerate(fen))
+    return camt.write_notice(Notice(sequence=sequence, created=START, account=ACCOUNT, entries=entries))
+
+
+CONTRADICTIONS = {
+    "another sum": booking(2, 3_00),
+    "its details": booking(2, 40_00, 60_00),
+    "one detail more": booking(2, 100_00, 5_00),
+    "another sender": booking(2, 100_00, counterparty_account="388000000002"),
+    "its recall": booking(2, 100_00, side=Side.DEBIT, reversal=True),
+}
+
+
+@pytest.mark.parametrize("told_again", CONTRADICTIONS)
+def test_a_booking_that_is_told_otherwise_is_not_counted_again_and_locks(
+    store: Store, folder: DirectoryFolder, inbox: Inbox, told_again: str
+) -> None:
+    """Told whole first and by its details then, one credit would be money twice; a recall would be passed over."""
+    desk = Desk(store)
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    folder.write(BANK_TO_ISSUER, notice_name(2), CONTRADICTIONS[told_again])
+    folder.write(BANK_TO_ISSUER, notice_name(3), notice(3, "BK3"))
+    assert inbox.collect() == 3
+    assert intake.take(store, POLICY) == 3
+    assert desk.balances()[chart.COLLECTION] == fen_to_units(200_00)
+    with store.read() as connection:
+        found = {(lock["scope"], lock["code"]) for lock in locks.live(connection)}
+    assert found == {(Scope.MINTING, "contradiction"), (Scope.PAYOUTS, "contradiction")}
+
+
+def test_a_booking_of_several_details_may_be_told_again(store: Store, folder: DirectoryFolder, inbox: Inbox) -> None:
+    for sequence in (1, 2):
+        folder.write(BANK_TO_ISSUER, notice_name(sequence), booking(sequence, 40_00, 60_00, text=f"text {sequence}"))
+    assert inbox.collect() == 2
+    assert told(store) == [("entry", "BK1"), ("entry", "BK1")]
+
+
+@pytest.mark.parametrize(("fen", "locked"), [(100_00, False), (3_00, True)])
+def test_a_statement_is_held_against_what_was_noticed(
+    store: Store, folder: DirectoryFolder, inbox: Inbox, fen: int, locked: bool
+) -> None:
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    stated = replace(statement(), closing_fen=fen, entries=camt.read_notice(booking(1, fen)).entries)
+    folder.write(BANK_TO_ISSUER, statement_name(1), camt.write_statement(stated))
+    Desk(store)
+    assert (inbox.collect(), intake.take(store, POLICY)) == (2, 2)
+    with store.read() as connection:
+        assert [lock["code"] for lock in locks.live(connection)] == ["statement"] * locked
+
+
+# -- a damaged notice
+
+
+def test_a_damaged_notice_locks_until_it_is_whole(store: Store, folder: DirectoryFolder, inbox: Inbox) -> None:
+    """Whoever clears the lock too early is told again, and of the next one that is damaged."""
+    desk = Desk(store)
+    for sequence in (1, 2):
+        folder.write(BANK_TO_ISSUER, notice_name(sequence), notice(sequence, f"BK{sequence}")[:100])
+    for sequence in (1, 1, 2):
+        inbox.collect()
+        intake.take(store, POLICY)
+        with store.read() as connection:
+            live = locks.live(connection)
+        assert {lock["scope"] for lock in live} == {Scope.MINTING, Scope.PAYOUTS}
+        assert all(notice_name(sequence) in lock["reason"] for lock in live)
+        for lock in live:
+            desk.act(locks.clear, lock["id"])
+        if sequence == 1 and len(told(store)) > 1:
+            folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    folder.write(BANK_TO_ISSUER, notice_name(2), notice(2, "BK2"))
+    assert inbox.collect() == 1
+    intake.take(store, POLICY)
+    with store.read() as connection:
+        assert locks.live(connection) == []

@@ -47,7 +47,7 @@ def _wire(desk: Desk, key: str, amount_fen: int) -> None:
     desk.tell(Door.BANK, "entry", key=key, **told | sender)
 
 
-def _state(desk: Desk, sequence: int, opening: int, closing: int, *entries: str) -> None:
+def _state(desk: Desk, sequence: int, opening: int, closing: int, entries: dict[str, int]) -> None:
     told: dict[str, Any] = {
         "account": COLLECTION,
         "opening_fen": opening,
@@ -79,13 +79,13 @@ def _minted(desk: Desk, alice: int) -> None:
 def test_a_statement_is_compared_with_the_books_as_they_stood_at_it(desk: Desk) -> None:
     assert _books(desk).closings == ()
     _wire(desk, "one", 100)
-    _state(desk, 1, 0, 100, "one")
+    _state(desk, 1, 0, 100, {"one": 100})
     _wire(desk, "two", 30)
     at_first = Closing(
         account=chart.COLLECTION, sequence=1, until=UNTIL, closing=fen_to_units(100), books=fen_to_units(100)
     )
     assert _books(desk).closings == (at_first,)
-    _state(desk, 2, 100, 130, "two")
+    _state(desk, 2, 100, 130, {"two": 30})
     (latest,) = _books(desk).closings
     assert (latest.sequence, latest.closing, latest.books) == (2, fen_to_units(130), fen_to_units(130))
 
@@ -94,7 +94,7 @@ def test_a_statement_is_compared_with_the_books_as_they_stood_at_it(desk: Desk) 
 def test_an_entry_noticed_before_an_older_statement_is_not_counted_into_it(desk: Desk) -> None:
     _wire(desk, "one", 100)
     _wire(desk, "two", 30)
-    _state(desk, 1, 0, 100, "one")
+    _state(desk, 1, 0, 100, {"one": 100})
     (closing,) = _books(desk).closings
     assert closing.books == closing.closing == fen_to_units(100)
 
@@ -103,7 +103,7 @@ def test_an_entry_noticed_before_an_older_statement_is_not_counted_into_it(desk:
 @pytest.mark.parametrize("closing_fen", [99, 101])
 def test_a_fen_more_or_less_on_a_statement_is_a_difference(desk: Desk, closing_fen: int) -> None:
     _wire(desk, "one", 100)
-    _state(desk, 1, 0, closing_fen, "one")
+    _state(desk, 1, 0, closing_fen, {"one": 100})
     lines = reconciliation.compare(_books(desk), Chain(supply=0, redeemed=0, balances={}))
     broken = [line for line in lines if line.difference]
     assert [line.what for line in broken] == [f"statement 1 until 2026-11-23T00:00:00Z, books {chart.COLLECTION}"]

@@ -141,6 +141,7 @@ ACCUSES: dict[str, frozenset[str]] = {
     "altered-customer": frozenset(),
     "bad-report": frozenset(),
     "broken-finality": frozenset({"broken finality"}),
+    "contradiction": frozenset(),
     "duplicate-message": frozenset(),
     "foreign-nonce": frozenset({"nonce stolen", "minting key stolen"}),
     "late-refusal": frozenset(),

@@ -87,12 +87,14 @@ def statuses(draw: st.DrawFn) -> PaymentStatus:
 
 @st.composite
 def entries(draw: st.DrawFn, account: str = RESERVE) -> Entry:
-    kind = draw(st.none() | st.sampled_from(OrderKind))
+    side, reversal = draw(st.sampled_from(Side)), draw(st.booleans())
+    paid_in = (side is Side.CREDIT) != reversal
+    kind = draw(st.none() | st.sampled_from([OrderKind.MINT, OrderKind.UNFUND] if paid_in else list(OrderKind)))
     return Entry(
         account=account,
         reference=draw(identifiers),
         detail=0,
-        side=draw(st.sampled_from(Side)),
+        side=side,
         amount_fen=draw(st.integers(1, 10**12)),
         booked_at=draw(st.none() | times),
         counterparty_name=draw(st.just("") | names),
@@ -101,7 +103,7 @@ def entries(draw: st.DrawFn, account: str = RESERVE) -> Entry:
         kind=kind,
         redemption=draw(redemptions()) if kind is OrderKind.REDEEM else None,
         text=draw(lines),
-        reversal=draw(st.booleans()),
+        reversal=reversal,
     )
 
 
@@ -109,15 +111,14 @@ def entries(draw: st.DrawFn, account: str = RESERVE) -> Entry:
 def bookings(draw: st.DrawFn) -> tuple[Entry, ...]:
     """One booking with one to three details, which share what belongs to the booking."""
     first = draw(entries())
-    details = [first, *draw(st.lists(entries(), max_size=2))]
+    alike = entries().filter(lambda other: (other.side, other.reversal) == (first.side, first.reversal))
+    details = [first, *draw(st.lists(alike, max_size=2))]
     return tuple(
         replace(
             each,
             detail=place,
             reference=first.reference,
-            side=first.side,
             booked_at=first.booked_at,
-            reversal=first.reversal,
         )
         for place, each in enumerate(details)
     )
