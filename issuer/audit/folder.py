@@ -80,12 +80,18 @@ class LogFolder:
         if new.size > old.size:
             self._write_records([*later, new], records)
             self._write_checkpoint(new.size, note.encode())
+        else:
+            # Who wrote it may have died before its names were on disk.
+            for file in self._checkpoint_files(new.size):
+                files.sync(file.parent)
         return new.size - old.size
 
     def _write_checkpoint(self, size: int, note: bytes) -> None:
-        paths = (self._path / tiles.checkpoint_path(size), self._path / CHECKPOINT)
         with crash.around("log.checkpoint"):
-            files.replace_all(dict.fromkeys(paths, note))
+            files.replace_all(dict.fromkeys(self._checkpoint_files(size), note))
+
+    def _checkpoint_files(self, size: int) -> tuple[Path, Path]:
+        return self._path / tiles.checkpoint_path(size), self._path / CHECKPOINT
 
     def _later(self, latest: Checkpoint) -> list[Checkpoint]:
         """A checkpoint and all past ones beyond it, ascending."""

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from issuer import files
 from issuer.audit.folder import LogFolder
 from issuer.audit.verify import Anchor, Statement, Verdict, verify
 from issuer.errors import BrokenInvariant, NotFound
@@ -114,6 +115,26 @@ def test_a_checkpoint_of_which_a_power_cut_kept_one_file_stays_published(tmp_pat
     assert folder.past_sizes() == [3, 5, 9]
     assert folder.log.past(5).root == merkle.root(records(5))
     assert (verify(folder).holds, folder.log.checkpoint().size) == (True, 9)
+
+
+def test_names_that_a_killed_process_did_not_sync_are_synced_before_it_counts_as_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the renames and the syncs of the folders: all is there, and a power cut may still take it."""
+    folder, synced, sync = log(tmp_path, 3), list[Path](), files.sync
+
+    def killed(path: Path) -> None:
+        if path.is_dir() and folder.log.checkpoint().size == 5:
+            raise KeyboardInterrupt
+        sync(path)
+
+    monkeypatch.setattr(files, "sync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        grow(folder, records(5))
+    monkeypatch.setattr(files, "sync", synced.append)
+    assert grow(folder, records(5)) == 0
+    assert folder.end().size == 5
+    assert sorted(synced) == [tmp_path / "log", tmp_path / "log/checkpoints"]
 
 
 def test_a_proof_beyond_what_is_published_is_refused(tmp_path: Path) -> None:
