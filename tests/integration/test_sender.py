@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from issuer import crash
-from issuer.chain import outcomes, rpc, transactions
+from issuer.chain import holder, outcomes, rpc, transactions
 from issuer.chain.keystore import Job, Keystore
 from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Draft, Limits, Refusal, Sender
@@ -744,7 +744,7 @@ def test_other_keys_go_on_while_one_is_halted(sandbox: Sandbox, alice: str) -> N
     assert sandbox.state(freezing) == IntentState.BOUND
 
 
-# -- several processes, and signers that do other than they should
+# -- several processes
 
 
 @BOTH
@@ -939,6 +939,55 @@ def test_a_fee_that_no_machine_raises_is_told(sandbox: Sandbox, attested: str, c
     (stuck,) = sandbox.told("stuck")
     assert "no process with the sender key" in stuck["why"]
     assert first.send() == 1, "it is raised by the machine that has its key"
+
+
+# -- what a holder sends, behind a node that lags
+
+
+@pytest.fixture
+def paid(sandbox: Sandbox, alice: str) -> Signed:
+    """A payment that alice has signed and not sent."""
+    bob = sandbox.keys.create_holder("bob", light=True)
+    sandbox.verify(alice, bob)
+    sandbox.attest(10 * CNH)
+    mint(sandbox, (alice, 10 * CNH))
+    sandbox.settle()
+    sandbox.chain.fund(alice)
+    sandbox.proxy.intercepts["eth_getTransactionByHash"] = proxy.result(None)
+    return holder.transfer(sandbox.node, sandbox.keys.signer("alice"), sandbox.deployment, to=bob, value=CNH)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 13])
+def test_a_payment_that_is_mined_and_not_found_is_not_called_lost(sandbox: Sandbox, paid: Signed, blocks: int) -> None:
+    """Paid again under a new key, it would be paid twice."""
+    holder.send(sandbox.node, paid.raw)
+    sandbox.chain.mine(blocks)
+    holder.send(sandbox.node, paid.raw)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 13])
+def test_a_payment_is_lost_once_a_block_shows_another_in_its_place(
+    sandbox: Sandbox, alice: str, paid: Signed, blocks: int
+) -> None:
+    other = holder.transfer(sandbox.node, sandbox.keys.signer("alice"), sandbox.deployment, to=alice, value=CNH)
+    assert decode(other.raw).nonce == decode(paid.raw).nonce
+    holder.send(sandbox.node, other.raw)
+    sandbox.proxy.intercepts["eth_sendRawTransaction"] = proxy.error(-32000, "replacement transaction underpriced")
+    with pytest.raises(Unreachable, match="did not take"):
+        holder.send(sandbox.node, paid.raw)
+    sandbox.chain.mine(blocks)
+    with pytest.raises(Conflict, match="another transaction in the place"):
+        holder.send(sandbox.node, paid.raw)
+
+
+def test_a_nonce_without_a_transaction_loses_no_payment(sandbox: Sandbox, alice: str, paid: Signed) -> None:
+    sandbox.chain.ask("anvil_setNonce", alice, hex(decode(paid.raw).nonce + 1))
+    sandbox.chain.mine()
+    with pytest.raises(Unreachable, match="did not take"):
+        holder.send(sandbox.node, paid.raw)
+
+
+# -- signers that do other than they should
 
 
 class Crooked:
