@@ -16,6 +16,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from sqlalchemy import Connection
 
@@ -23,7 +24,7 @@ from issuer.chain import calls, fees, parts, rpc, transactions
 from issuer.chain.deployment import Deployment
 from issuer.chain.fees import Fees
 from issuer.chain.keystore import Job
-from issuer.chain.node import Node
+from issuer.chain.node import Node, NodeError
 from issuer.chain.rpc import Block, Call, Result
 from issuer.chain.signer import Keys, Signed
 from issuer.chain.transactions import Key, Sent
@@ -134,14 +135,23 @@ class Sender:
     def send(self) -> int:
         """Sign and send what is due, and send again what waits; how many things were newly done.
 
-        Raises Unreachable if the node does not answer; what is stored then is sent by the next step.
+        Raises Unreachable if the node does not answer, once every key was served; what is stored then is sent by the
+        next step.
         """
         # What was signed earlier goes first: nothing after it can be mined without it.
         done = self._repeat()
         with self._store.read() as connection:
             due = _due(connection)
             self._deployment = parts.current(connection, self._deployment)
-        return done + sum(self._serve(job, wanted) for job, wanted in self._by_key(due).items())
+        silent: list[Unreachable] = []
+        for job, wanted in self._by_key(due).items():
+            try:
+                done += self._serve(job, wanted)
+            except Unreachable as error:
+                silent.append(error)
+        if silent:
+            raise silent[0]
+        return done
 
     def cancel(self, transaction_id: int) -> str:
         """Put a bare transfer to itself in the place of a transaction that is stuck; its hash.
@@ -275,20 +285,26 @@ class Sender:
         return found
 
     def _drafts(self, ground: Ground, wanted: Sequence[Intent]) -> Iterator[tuple[Intent, Draft | Refusal]]:
-        """The calls that intents ask for, each simulated after those before it, up to the first that is refused."""
+        """The calls that intents ask for, each simulated after those before it, up to the first that is refused.
+
+        Those that find no room in the simulation are left for a later step.
+        """
         made, malformed = self._encode(ground, wanted)
-        for intent, call, result in zip(wanted, made, self._simulate(ground, made), strict=False):
+        results = self._simulate(ground, made)
+        for intent, call, result in zip(wanted, made, results, strict=False):
             outcome = self._judge(intent, call, result)
             yield intent, outcome
             if isinstance(outcome, Refusal):
                 return
-        if malformed is not None:
+        if malformed is not None and len(results) == len(made):
             yield wanted[len(made)], malformed
 
     def _encode(self, ground: Ground, wanted: Sequence[Intent]) -> tuple[list[Call], Refusal | None]:
         """The calls of intents up to the first that makes none, and what is wrong with that one."""
         made: list[Call] = []
         first = self._next_number(ground) if any(intent.kind == "mint" for intent in wanted) else 0
+        if first is None:
+            return made, None
         for intent in wanted:
             try:
                 target, data = calls.encode(self._deployment, intent, first=first)
@@ -314,21 +330,37 @@ class Sender:
         """How much one transaction may take of a block; not asked of the node for what fits into any."""
         return gas if gas <= self._limits.small_gas else rpc.gas_limit(self._node) // self._limits.block_share
 
-    def _next_number(self, ground: Ground) -> int:
+    def _next_number(self, ground: Ground) -> int | None:
+        """The number of the next order minted; None while there is no room to ask for it."""
         call = contracts.TOKEN.call("nextNumber")
-        (result,) = self._simulate(ground, [Call(sender=ground.key.address, target=self._deployment.token, data=call)])
-        if not result.succeeded:
+        results = self._simulate(ground, [Call(sender=ground.key.address, target=self._deployment.token, data=call)])
+        if not results:
+            return None
+        if not results[0].succeeded:
             raise Unreachable("the node cannot read the token's next number")
-        return int(contracts.TOKEN.output("nextNumber", result.data)["0"])
+        return int(contracts.TOKEN.output("nextNumber", results[0].data)["0"])
 
     def _simulate(self, ground: Ground, following: Sequence[Call]) -> list[Result]:
-        """What calls do on the head one after another, after the key's waiting transactions."""
+        """What calls do on the head one after another, after the key's waiting transactions, as far as there is room.
+
+        A node simulates them in one block, whose gas they share (go-ethereum internal/ethapi/simulate.go). What has no
+        room beside what waits has it once that is mined. Raises NodeError if the node refuses a call by itself.
+        """
         before = [
             Call(sender=item.signer, target=item.target, data=item.data, gas=item.gas)
             for item in ground.waiting
             if not item.newest.cancels
         ]
-        return rpc.simulate(self._node, [*before, *following], ground.head.number)[len(before) :] if following else []
+        while following:
+            try:
+                results = rpc.simulate(self._node, [*before, *following], ground.head.number)
+            except NodeError:
+                if not before and len(following) == 1:
+                    raise
+                following = following[: len(following) // 2]
+            else:
+                return _with_room(results)[len(before) :]
+        return []
 
     def _refuse(self, ground: Ground, intent: Intent, refusal: Refusal) -> None:
         told = {"intent_id": intent.id, "kind": intent.kind, "subject": intent.subject}
@@ -473,6 +505,11 @@ def _due(connection: Connection) -> list[Intent]:
     if len(found) < intents.MOST:
         return found
     return [item for kinds in calls.DUTIES for item in intents.due(connection, Door.CHAIN, kinds)]
+
+
+def _with_room(results: Sequence[Result]) -> list[Result]:
+    """The results up to the first that may only have lacked gas: it gives no reason, and others have used some."""
+    return [*results[:1], *takewhile(lambda result: result.succeeded or result.data != "0x", results[1:])]
 
 
 def _fields(chain_id: int, nonce: int, target: str, data: str, gas: int, offered: Fees) -> dict[str, object]:

@@ -237,6 +237,92 @@ def test_what_takes_too_much_of_a_block_is_told_and_not_signed(sandbox: Sandbox,
     assert sandbox.state(small) == IntentState.BOUND
 
 
+# -- a simulated block that has no room for all
+
+
+def one_block(gas: int) -> proxy.Intercept:
+    """All calls share a block's gas; one that names none gets the rest (go-ethereum internal/ethapi/simulate.go)."""
+
+    def answer(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        told, left = forward(request), gas
+        calls = request["params"][0]["blockStateCalls"][0]["calls"]
+        for call, result in zip(calls, told["result"][0]["calls"], strict=True):
+            given, needed = int(call.get("gas", hex(left)), 16), int(result["gasUsed"], 16)
+            if given > left:
+                return proxy.error(-38015, f"block gas limit reached: {gas - left} >= {gas}")(request, forward)
+            if given < 21_000:
+                return proxy.error(-38013, f"intrinsic gas too low: have {given}, want 21000")(request, forward)
+            if given < needed:
+                result |= {"status": "0x0", "returnData": "0x", "gasUsed": hex(given)}
+            left -= min(given, needed)
+        return told
+
+    return answer
+
+
+def few(calls: int) -> proxy.Intercept:
+    """There is room for so many calls; those after them fail without a word."""
+
+    def answer(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        told = forward(request)
+        for result in told["result"][0]["calls"][calls:]:
+            result |= {"status": "0x0", "returnData": "0x"}
+        return told
+
+    return answer
+
+
+@pytest.mark.parametrize("gas", [150_000, 200_000, 300_000, 400_000])
+def test_more_mints_than_a_block_holds_leave_one_after_the_other(sandbox: Sandbox, alice: str, gas: int) -> None:
+    sandbox.verify(alice)
+    sandbox.attest(1000 * CNH)
+    sandbox.proxy.intercepts["eth_simulateV1"] = one_block(gas)
+    minting = [mint(sandbox, (alice, 1), reference=f"0x{number:064x}") for number in range(8)]
+    told: list[Fact] = []
+    for _ in minting:
+        assert sandbox.sender.send() < len(minting)
+        told += sandbox.settle()
+    assert {sandbox.state(intent_id) for intent_id in minting} == {IntentState.DONE}
+    assert of(told, "refused") == []
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_what_may_only_lack_room_is_not_told_as_refused(sandbox: Sandbox, alice: str, room: int) -> None:
+    sandbox.verify(alice)
+    sandbox.attest(1000 * CNH)
+    sandbox.proxy.intercepts["eth_simulateV1"] = few(room)
+    minting = [mint(sandbox, (alice, 1), reference=f"0x{number:064x}") for number in range(4)]
+    malformed = mint(sandbox, ("nobody", 1))
+    assert sandbox.sender.send() == room
+    told = [fact for _ in range(5) for fact in sandbox.settle()]
+    assert {sandbox.state(intent_id) for intent_id in minting} == {IntentState.DONE}
+    assert [refused["intent_id"] for refused in of(told, "refused")] == [malformed]
+
+
+def test_what_fails_without_a_word_alone_in_its_block_is_told(sandbox: Sandbox, alice: str) -> None:
+    sandbox.proxy.intercepts["eth_simulateV1"] = few(0)
+    intent_id = sandbox.emit("verify", accounts=[alice])
+    assert sandbox.sender.send() == 1
+    (refused,) = sandbox.told("refused")
+    assert (refused["intent_id"], refused["error"], refused["arguments"]) == (intent_id, "unknown", ["0x"])
+
+
+def test_a_key_whose_calls_a_node_refuses_holds_up_no_other(sandbox: Sandbox, alice: str) -> None:
+    registrar = address(sandbox, Job.REGISTRAR).lower()
+
+    def refuse(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        (call,) = request["params"][0]["blockStateCalls"][0]["calls"]
+        known = call["from"].lower() != registrar
+        return forward(request) if known else proxy.error(-32005, "limit exceeded")(request, forward)
+
+    sandbox.proxy.intercepts["eth_simulateV1"] = refuse
+    verifying = sandbox.emit("verify", accounts=[alice])
+    freezing = sandbox.emit("freeze", accounts=[alice])
+    with pytest.raises(Unreachable, match="limit exceeded"):
+        sandbox.sender.send()
+    assert [sandbox.state(verifying), sandbox.state(freezing)] == [IntentState.OPEN, IntentState.BOUND]
+
+
 # -- crashes and silence
 
 
