@@ -41,6 +41,9 @@ from issuer.store.unit import Store
 TOO_LARGE = "TooMuchGas"
 """The refusal of what would take too large a part of a block."""
 
+OVER_CAPACITY = "OverCapacity"
+"""The refusal of a mint above what a minting limit holds when it is full: unlike OverLimit, time does not help."""
+
 CANCEL_GAS = 21_000
 """A bare transfer."""
 
@@ -292,7 +295,7 @@ class Sender:
         made, malformed = self._encode(ground, wanted)
         results = self._simulate(ground, made)
         for intent, call, result in zip(wanted, made, results, strict=False):
-            outcome = self._judge(intent, call, result)
+            outcome = self._judge(ground, intent, call, result)
             yield intent, outcome
             if isinstance(outcome, Refusal):
                 return
@@ -314,17 +317,29 @@ class Sender:
             first += len(intent.payload["orders"]) if intent.kind == "mint" else 0
         return made, None
 
-    def _judge(self, intent: Intent, call: Call, result: Result) -> Draft | Refusal:
+    def _judge(self, ground: Ground, intent: Intent, call: Call, result: Result) -> Draft | Refusal:
         """What comes of a call that was simulated."""
         if not result.succeeded:
-            error, arguments = contracts.decode_error(result.data)
-            return Refusal(error=error, arguments=list(arguments.values()))
+            return self._refusal(ground, result.data)
         # What is not used is not paid for. Gas that is refunded, a fifth at most (EIP-3529), is needed first.
         gas = result.gas_used * 4 // 3 + 30_000
         most = self._most_gas(gas)
         if gas > most:
             return Refusal(error=TOO_LARGE, arguments=[gas, most])
         return Draft(intent=intent, target=call.target, data=call.data, gas=gas)
+
+    def _refusal(self, ground: Ground, data: str) -> Refusal:
+        """The contract's error, and whether a minting limit is only used up or could never hold the sum."""
+        error, arguments = contracts.decode_error(data)
+        if error == "OverLimit":
+            key, asked = arguments["key"], arguments["asked"]
+            call = contracts.MINTER.call("bucketOf", key)
+            bucket = rpc.read(self._node, self._deployment.minter, call, ground.head.number)
+            capacity = contracts.MINTER.output("bucketOf", bucket)["capacity"]
+            # No smaller mint goes through a limit that is closed either.
+            if 0 < capacity < asked:
+                return Refusal(error=OVER_CAPACITY, arguments=[key, capacity, asked])
+        return Refusal(error=error, arguments=list(arguments.values()))
 
     def _most_gas(self, gas: int) -> int:
         """How much one transaction may take of a block; not asked of the node for what fits into any."""

@@ -24,7 +24,7 @@ def limit() -> None:
 
     A key's bucket holds at most its capacity and refills by so much a second; the window does the same above all keys.
     KEY is `window`, `sender` or `standby` (the service's own minting keys), or an address. Lowering is instant, raising
-    waits.
+    waits. An order above a capacity waits until that is raised; others are minted meanwhile.
     """
 
 

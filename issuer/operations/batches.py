@@ -30,6 +30,12 @@ RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20Inval
 TOO_LARGE = "TooMuchGas"
 """What the sender says of a mint that would take more of a block than it may."""
 
+OVER_CAPACITY = "OverCapacity"
+"""What it says of a mint above what a minting limit holds when it is full."""
+
+LIMIT_TOO_SMALL = "a minting limit that is not below its value"
+"""What an order waits for that is over it by itself; all others are minted meanwhile."""
+
 _GATHERED = 5
 """Batches formed in one unit of work."""
 
@@ -241,7 +247,7 @@ def minted(unit: Unit, fact: Fact) -> None:
         return
     move(unit, batch, row.id, BatchState.ATTESTED, BatchState.FINAL, first=fact.payload["first"])
     intents.done(unit, "mint", _subject(row))
-    finals = update(mint_order).where(mint_order.c.batch_id == row.id).values(state=OrderState.FINAL)
+    finals = update(mint_order).where(mint_order.c.batch_id == row.id).values(state=OrderState.FINAL, reason=None)
     unit.connection.execute(finals)
     units = row.value
     entry = journal.transfer("minted", _subject(row), debit=chart.IN_FLIGHT, credit=chart.OUTSTANDING, units=units)
@@ -267,15 +273,18 @@ def _unknown_mint(unit: Unit, fact: Fact) -> None:
 
 
 def refused(unit: Unit, fact: Fact) -> None:
-    """The simulated mint would revert. A recipient's fault fails that order; anything else waits and is tried again."""
+    """The simulated mint would revert. A recipient's fault fails that order, and what is too large is split; anything
+    else waits and is tried again.
+    """
     row = _by_reference(unit.connection, fact.payload["subject"].removeprefix("batch:"))
     error, arguments = fact.payload["error"], fact.payload["arguments"]
     audit.append(unit, "mint.refused", _subject(row), after={"error": error})
     if error in RECIPIENT_FAULTS:
         _fail(unit, row, address=arguments[0], error=error)
-    elif error == TOO_LARGE and row._mapping["count"] > 1:
+    elif error in (TOO_LARGE, OVER_CAPACITY) and row._mapping["count"] > 1:
         _split(unit, row)
     else:
+        _note_wait(unit, row, LIMIT_TOO_SMALL if error == OVER_CAPACITY else None)
         wait(unit, row.reference)
 
 
@@ -412,8 +421,15 @@ def _keep_only(unit: Unit, row: Row[Any], rest: Sequence[Row[Any]]) -> None:
     _record(unit, reference, rest, row.reference)
 
 
+def _note_wait(unit: Unit, row: Row[Any], reason: str | None) -> None:
+    """Have a batch's orders say what they wait for, if it is something that a person must do."""
+    changed = mint_order.c.reason.is_distinct_from(reason)
+    statement = update(mint_order).where(mint_order.c.batch_id == row.id, changed).values(reason=reason)
+    unit.connection.execute(statement)
+
+
 def _split(unit: Unit, row: Row[Any]) -> None:
-    """Make two batches of one that takes too much of a block. Its money is in the reserve, and covers both."""
+    """Make two batches of one that is too large to be minted at once. Its money is in the reserve, and covers both."""
     orders = _orders(unit.connection, row.id)
     half = len(orders) // 2
     second = _insert(unit, orders[half:], BatchState.ATTESTED, formerly=row.reference)

@@ -203,4 +203,6 @@ def _waits_for(connection: Connection, row: RowMapping) -> str | None:
         return f"{format_units(missing)} CNH of customer {row['customer_id']}'s money" if missing else "its turn"
     if row["state"] == OrderState.FAILED:
         return "the bank to move its money back"
-    return _BATCH_WAITS.get(row["batch_state"]) if row["state"] == OrderState.BATCHED else None
+    if row["state"] == OrderState.BATCHED:
+        return row["reason"] or _BATCH_WAITS.get(row["batch_state"])
+    return None

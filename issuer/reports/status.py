@@ -216,6 +216,8 @@ def _order_remedy(row: Mapping[str, Any]) -> str | None:
         return f"issuer mint approve {row['id']} --operator ANOTHER"
     if row["state"] == OrderState.APPROVED:
         return f"To withdraw it: issuer mint cancel {row['id']}"
+    if row["state"] == OrderState.BATCHED and row["reason"]:
+        return "See which with `issuer limit show`, then: issuer limit raise KEY --capacity ... --refill ... --case ..."
     return None
 
 

@@ -42,6 +42,19 @@ def test_money_becomes_tokens_moves_and_becomes_money(world: World) -> None:
     assert len(world.minted()) == 1
 
 
+def test_orders_that_fit_the_minting_limit_one_by_one_are_minted(world: World) -> None:
+    """Together they are more than it ever holds."""
+    alice = world.onboard("Platform A", A_BANK, A)
+    world.wire(A_BANK, "Platform A", "10999989.00")
+    for _ in range(11):
+        world.request_mint(alice, A, "999999.00")
+    world.until(lambda: len(world.minted()) == 1)
+    world.clock.advance(12 * 3600)  # the limit has refilled
+    world.until(lambda: set(world.orders()) == {("final", None)})
+    assert world.balance(A) == parse_units("10999989")
+    assert len(world.minted()) == 2
+
+
 def test_a_chain_that_was_not_read_yet_compares_with_nothing(world: World) -> None:
     with pytest.raises(Conflict, match="not read yet"):
         world.issuer.compare()

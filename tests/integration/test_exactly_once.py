@@ -304,14 +304,15 @@ def test_a_full_batch_waits_for_nobody_and_the_rest_for_its_first(desk: Desk, cl
     assert sizes(desk) == [2, 2, 1]
 
 
-def test_a_batch_that_takes_too_much_of_a_block_is_split_and_its_money_covers_both(desk: Desk) -> None:
+@pytest.mark.parametrize("error", [batches.TOO_LARGE, batches.OVER_CAPACITY])
+def test_a_batch_that_is_too_large_to_be_minted_is_split_and_its_money_covers_both(desk: Desk, error: str) -> None:
     reserved(desk, 5)
     desk.to_funded()
     desk.attest(reserve_units=5 * UNITS, credited=5 * UNITS)
     while max(sizes(desk)) > 1:
         desk.void_intents("mint")
         for reference in [reference for reference, count in batches_of(desk).items() if count > 1]:
-            told = {"subject": f"batch:{reference}", "error": batches.TOO_LARGE, "arguments": [9, 8]}
+            told = {"subject": f"batch:{reference}", "error": error, "arguments": [9, 8]}
             desk.chain("refused", intent_id=1, kind="mint", **told)
         desk.act(batches.send)
     with desk.store.read() as connection:

@@ -292,6 +292,10 @@ def refused_mint(desk: Desk, alice: int, error: str, arguments: list[str]) -> No
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
     desk.to_funded()
     desk.attest(reserve_units=UNITS, credited=UNITS)
+    refuse(desk, error, arguments)
+
+
+def refuse(desk: Desk, error: str, arguments: list[str]) -> None:
     subject = f"batch:{desk.intents('mint')[0]['reference']}"
     desk.void_intents("mint")
     desk.chain("refused", intent_id=1, kind="mint", subject=subject, error=error, arguments=arguments)
@@ -304,6 +308,25 @@ def test_any_other_refusal_of_the_contract_waits(desk: Desk, alice: int, clock: 
     clock.advance(10)
     assert desk.act(batches.send) == 1
     assert desk.payouts(PayoutKind.UNFUND) == []
+
+
+def test_an_order_above_the_minting_limit_waits_for_a_higher_one_and_says_so(
+    desk: Desk, alice: int, clock: ManualClock
+) -> None:
+    """Alone, that is: nothing is locked, and whatever is smaller is minted."""
+    refused_mint(desk, alice, batches.OVER_CAPACITY, [])
+    assert desk.order(1)["waits_for"] == batches.LIMIT_TOO_SMALL
+    with desk.store.read() as connection:
+        (wait,) = status.orders(mints.every(connection))
+    assert (wait.why, "issuer limit raise" in str(wait.do)) == (batches.LIMIT_TOO_SMALL, True)
+    assert codes(desk) == set()
+    clock.advance(batches.PAUSE + 1)
+    assert desk.act(batches.send) == 1
+    refuse(desk, "OverLimit", [])
+    assert desk.order(1)["waits_for"] == "its mint to be final on chain", "it is high enough, and refills"
+    refuse(desk, batches.OVER_CAPACITY, [])
+    desk.mint()
+    assert [desk.order(1)[name] for name in ("state", "waits_for", "reason")] == ["final", None, None]
 
 
 # -- redemptions

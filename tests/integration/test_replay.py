@@ -211,6 +211,24 @@ def people_and_powers(desk: Copied) -> None:
     desk.chain("unverified", account=ALICE)
 
 
+def a_small_limit(desk: Copied) -> None:
+    """A batch above the minting limit is split, twice; one order of it is above the limit by itself."""
+    alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    desk.wire(ALICE_BANK, "Alice Limited", 3 * FEN)
+    for _ in range(3):
+        desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=3 * UNITS, credited=3 * UNITS)
+    for _ in range(3):
+        refuse(desk, batches.OVER_CAPACITY, [])
+        desk.act(batches.send)
+    _, one, _, two, _ = desk.intents("mint")
+    for first, payload in ((1, one), (2, two)):
+        desk.chain("minted", first=first, reference=payload["reference"], orders=payload["orders"])
+    assert [desk.order(number)["state"] for number in (1, 2, 3)] == ["final", "final", "batched"]
+    assert desk.order(3)["waits_for"] == batches.LIMIT_TOO_SMALL
+
+
 def add(unit: Unit, name: str, account: str) -> dict[str, Any]:
     return customers.add(unit, POLICY, name=name, jurisdiction="HK", bank_account=account)
 
@@ -227,10 +245,15 @@ def ask(desk: Copied, key: str, act: Callable[[Unit], dict[str, Any]]) -> dict[s
 def fail(desk: Copied, kind: str, subject: str) -> None:
     """A transaction of that intent is final, and did nothing."""
     told = {"intent_id": desk.last_intent(kind), "kind": kind, "subject": subject, "outcome": "reverted"}
-    with desk.store.unit("carried") as unit:
-        one = tables.intent.c.id == told["intent_id"]
-        unit.connection.execute(update(tables.intent).where(one).values(state=IntentState.BOUND))
+    bind(desk, desk.last_intent(kind))
     desk.chain("sent", **told, reason="", signer=ALICE)
+
+
+def bind(desk: Copied, intent_id: int) -> None:
+    """The sender has taken up an intent."""
+    with desk.store.unit("take up") as unit:
+        one = tables.intent.c.id == intent_id
+        unit.connection.execute(update(tables.intent).where(one).values(state=IntentState.BOUND))
 
 
 def lock_is_live(desk: Copied, lock_id: int) -> bool:
@@ -241,7 +264,7 @@ def lock_is_live(desk: Copied, lock_id: int) -> bool:
 def refuse(desk: Copied, error: str, arguments: list[Any]) -> None:
     payload = desk.intents("mint")[-1]
     told = {"intent_id": desk.last_intent("mint"), "kind": "mint", "subject": f"batch:{payload['reference']}"}
-    desk.void_intents("mint")
+    bind(desk, desk.last_intent("mint"))
     desk.chain("refused", **told, error=error, arguments=arguments)
 
 
@@ -253,7 +276,7 @@ def near(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("near")
-@pytest.mark.parametrize("scenario", [the_main_job, trouble, people_and_powers])
+@pytest.mark.parametrize("scenario", [the_main_job, trouble, people_and_powers, a_small_limit])
 def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
     scenario(desk)
     wanted = state(desk.store)

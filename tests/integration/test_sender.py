@@ -160,7 +160,10 @@ def test_only_a_few_wait_to_be_mined(sandbox: Sandbox, alice: str) -> None:
         (lambda s, a: (s.verify(a), s.attest(CNH, credited=CNH - 1)), "NotCredited"),
         (lambda s, a: (s.verify(a), s.attest(CNH), s.emit("freeze", accounts=[a]), s.settle()), "AccountFrozen"),
         (lambda s, a: (s.verify(a), s.attest(CNH), s.emit("stop", stops=2), s.settle()), "ActStopped"),
-        (lambda s, a: (s.verify(a), s.attest(CNH), s.emit("lower", **_closed(s)), s.settle()), "OverLimit"),
+        (lambda s, a: (s.verify(a), s.attest(CNH), _lower(s, 0), s.settle()), "OverLimit"),
+        (lambda s, a: (s.verify(a), s.attest(2 * CNH), _lower(s, CNH), mint(s, (a, 1)), s.settle()), "OverLimit"),
+        (lambda s, a: (s.verify(a), s.attest(CNH), _lower(s, CNH - 1), s.settle()), "OverCapacity"),
+        (lambda s, a: (s.verify(a), s.attest(CNH), _lower(s, CNH - 1, contracts.WINDOW), s.settle()), "OverCapacity"),
     ],
 )
 def test_what_would_revert_is_told_and_not_signed(
@@ -179,8 +182,8 @@ def test_what_would_revert_is_told_and_not_signed(
         assert refused["arguments"] == [alice]
 
 
-def _closed(sandbox: Sandbox) -> dict[str, Any]:
-    return {"key": address(sandbox), "capacity": 1, "refill": 0}
+def _lower(sandbox: Sandbox, capacity: int, key: str | None = None) -> int:
+    return sandbox.emit("lower", key=key or address(sandbox), capacity=capacity, refill=0)
 
 
 def test_a_payload_that_makes_no_call_is_told(sandbox: Sandbox) -> None:
