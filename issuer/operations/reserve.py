@@ -24,6 +24,8 @@ TOO_EARLY = "too-early"
 PAUSE = 5
 """Seconds after a refused report was asked for before another one is."""
 
+_POSTABLE = (ReportState.REQUESTED, ReportState.ATTESTED, ReportState.REFUSED)
+
 _NUMBERED = select(report).where(report.c.number == bindparam("number"))
 _REQUESTED = select(report).where(report.c.state == ReportState.REQUESTED)
 _LATEST = (
@@ -90,7 +92,8 @@ def request_if_due(unit: Unit, policy: Policy) -> int:
 def signed(unit: Unit, fact: Fact) -> None:
     """One attestor's signature. With the quorum's, the report may be posted and the mints it covers sent.
 
-    One that comes later, of an attestor more than the quorum needs, is kept if it says the same.
+    One that comes later is kept if it says the same: of an attestor more than the quorum needs, or of a report that
+    somebody has posted before its last signature came here.
     """
     told, binding = fact.payload, binding_of(unit.connection)
     row = _by_number(unit.connection, told["number"])
@@ -106,8 +109,8 @@ def signed(unit: Unit, fact: Fact) -> None:
     after = {"signer": told["signer"], "as_of": values["as_of"]}
     after |= {name: format_units(units) for name, units in figures.items()}
     audit.append(unit, "report.signed", f"report:{row.number}", after=after)
-    if row.state == ReportState.REQUESTED and len(signatures) == binding.quorum:
-        _release(unit, row.number, told["report"], signatures)
+    if len(row.signatures) < len(signatures) == binding.quorum:
+        _attest(unit, row, told["report"], signatures)
 
 
 def refused(unit: Unit, fact: Fact) -> None:
@@ -125,7 +128,10 @@ def refused(unit: Unit, fact: Fact) -> None:
 
 
 def posted(unit: Unit, fact: Fact) -> None:
-    """The feed holds a report, finally: it must be one of ours, as it was signed."""
+    """The feed holds a report, finally: it must be one of ours, as it was signed.
+
+    Anybody may post it, also before the last signature has come here.
+    """
     told = fact.payload
     row = _by_number(unit.connection, told["number"])
     names = ("reserve", "paid", "credited", "as_of")
@@ -134,7 +140,7 @@ def posted(unit: Unit, fact: Fact) -> None:
         remedy = "Two attestors have signed it: ask both, rotate their keys if need be, then clear the lock."
         locks.engage(unit, Scope.MINTING, "unknown-report", reason, remedy)
         return
-    move(unit, report, row.number, (ReportState.ATTESTED, ReportState.REFUSED), ReportState.FINAL)
+    move(unit, report, row.number, _POSTABLE, ReportState.FINAL)
     audit.append(unit, "report.final", f"report:{row.number}", evidence=[told["transaction"]])
 
 
@@ -187,7 +193,7 @@ def _due(unit: Unit, policy: Policy) -> bool:
 
 def _problem(row: Row[Any] | None, told: dict[str, Any], binding: Binding) -> str | None:
     signed_ = told["report"]
-    if row is None or (row.state != ReportState.REQUESTED and len(row.signatures) < binding.quorum):
+    if row is None or (row.state == ReportState.REFUSED and len(row.signatures) < binding.quorum):
         return "it was not asked for, or is refused already"
     if told["signer"] not in binding.attestors:
         return "its signer is no attestor"
@@ -201,12 +207,14 @@ def _problem(row: Row[Any] | None, told: dict[str, Any], binding: Binding) -> st
     return None
 
 
-def _release(unit: Unit, number: int, signed_: dict[str, Any], signatures: dict[str, str]) -> None:
-    move(unit, report, number, ReportState.REQUESTED, ReportState.ATTESTED)
-    subject = f"report:{number}"
+def _attest(unit: Unit, row: Row[Any], signed_: dict[str, Any], signatures: dict[str, str]) -> None:
+    """The quorum has signed: the log shows it, and the report is posted unless it has been already."""
+    subject = f"report:{row.number}"
     ascending = [signatures[signer] for signer in sorted(signatures, key=lambda signer: int(signer, 16))]
     record = audit.append(unit, "report.attested", subject, after={"signatures": ascending})
-    intents.emit(unit, Door.CHAIN, "report", subject, {"report": signed_, "signatures": ascending}, record)
+    if row.state == ReportState.REQUESTED:
+        move(unit, report, row.number, ReportState.REQUESTED, ReportState.ATTESTED)
+        intents.emit(unit, Door.CHAIN, "report", subject, {"report": signed_, "signatures": ascending}, record)
 
 
 def _anchor(connection: Connection) -> Row[Any] | None:

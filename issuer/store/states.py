@@ -64,7 +64,7 @@ class PayoutState(StrEnum):
 
 
 class ReportState(StrEnum):
-    REQUESTED = "requested"  # bank and auditor are asked -> attested | refused
+    REQUESTED = "requested"  # bank and auditor are asked -> attested | refused | final
     ATTESTED = "attested"  # signed by the quorum; the sender may post it -> final
     FINAL = "final"  # the feed holds it, finally
     REFUSED = "refused"

@@ -582,6 +582,23 @@ def test_a_third_signer_comes_late_and_may_only_agree(store: Store, reserve_unit
     assert codes(desk) == (set() if reserve_units == 10 else {"bad-report"})
 
 
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_report_may_be_posted_before_its_last_signature_came(desk: Desk, *, agrees: bool) -> None:
+    """Whoever has both signatures can post it; the folder brings them one by one."""
+    number = int(desk.act(reserve.request)["number"])
+    desk.sign(number, BANK, reserve=10, credited=0, paid=0, asOf=5)
+    desk.chain("reported", number=number, reserve=10, credited=0, paid=0, as_of=5)
+    with desk.store.read() as connection:
+        assert reserve.get(connection, number)["state"] == "final"
+    desk.sign(number, AUDITOR, reserve=10 if agrees else 9, credited=0, paid=0, asOf=5)
+    assert desk.intents("report") == [], "it is there already"
+    with desk.store.read() as connection:
+        found, records = reserve.get(connection, number), connection.scalars(select(audit_record.c.body)).all()
+    attested = [decode(body).action for body in records].count("report.attested")
+    assert (found["state"], len(found["signatures"]), attested) == (("final", 2, 1) if agrees else ("final", 1, 0))
+    assert codes(desk) == (set() if agrees else {"bad-report"})
+
+
 def test_a_failed_order_wants_another_report_when_the_one_without_it_is_refused(desk: Desk, alice: int) -> None:
     """Its money is the customer's, and must not wait in the reserve until a report is due anyway."""
     refused_mint(desk, alice, "AccountFrozen", [ALICE])

@@ -39,8 +39,8 @@ from issuer.store import facts, recovery, tables
 from issuer.store.facts import News
 from issuer.store.states import IntentState, PayoutKind
 from issuer.store.unit import Store, Unit
-from tests.clock import ManualClock
-from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
+from tests.clock import START, ManualClock
+from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
 
 FEN = 50_000_00
 UNITS = fen_to_units(FEN)
@@ -229,6 +229,16 @@ def a_small_limit(desk: Copied) -> None:
     assert desk.order(3)["waits_for"] == batches.LIMIT_TOO_SMALL
 
 
+def another_order(desk: Copied) -> None:
+    """What bank and chain tell in another order than they mostly do."""
+    desk.pass_time()
+    number = int(desk.act(reserve.request)["number"])
+    figures = {"reserve": 0, "credited": 0, "paid": 0}
+    desk.sign(number, BANK, asOf=START, **figures)
+    desk.chain("reported", number=number, as_of=START, **figures)
+    desk.sign(number, AUDITOR, asOf=START, **figures)
+
+
 def add(unit: Unit, name: str, account: str) -> dict[str, Any]:
     return customers.add(unit, POLICY, name=name, jurisdiction="HK", bank_account=account)
 
@@ -276,7 +286,7 @@ def near(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("near")
-@pytest.mark.parametrize("scenario", [the_main_job, trouble, people_and_powers, a_small_limit])
+@pytest.mark.parametrize("scenario", [the_main_job, trouble, people_and_powers, a_small_limit, another_order])
 def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
     scenario(desk)
     wanted = state(desk.store)
