@@ -223,6 +223,10 @@ def _release_redemption(unit: Unit, policy: Policy, recall: Recall) -> None:
         redemptions.release(unit, policy, redemption_id=redemption_id)
 
 
+def _hold_redemption(unit: Unit, _policy: Policy, recall: Recall) -> None:
+    redemptions.hold(unit, int(name(recall.head.subject)), (recall.head.after or {})["reason"])
+
+
 def _accept(unit: Unit, _policy: Policy, recall: Recall) -> None:
     told, case = recall.head.after or {}, name(recall.head.subject)
     statement = select(tables.proposal).where(
@@ -342,6 +346,7 @@ ACTS: dict[str, Act] = {
     "report.requested": _ask_for_report,
     "report.refused": _refuse_report,
     "payout.instructed": _pay,
+    "redemption.held": _hold_redemption,
     "redemption.released": _release_redemption,
     **dict.fromkeys(_POWERS, _use_power),
     "power.accept": _accept,

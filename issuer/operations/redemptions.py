@@ -25,6 +25,7 @@ DEFAULT_INSTRUCTION = "0x" + "00" * 32
 
 _SEIZED = "it was seized: its case names who is paid"
 _UNAPPROVED = "another operator's approval of its payee"
+_NOT_ABOVE_THE_FEE = "it is not above the fee"
 
 
 def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
@@ -63,20 +64,33 @@ def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
 
 
 def instruct(unit: Unit, policy: Policy) -> int:
-    """Have payable redemptions paid, oldest first; the number instructed."""
+    """Have payable redemptions paid, oldest first; the number instructed.
+
+    One that the fee has outgrown since its burn is held: an order of nothing or less could not be written.
+    """
     if locks.locked(unit.connection, Scope.PAYOUTS):
         return 0
     statement = select(redemption).where(redemption.c.state == RedemptionState.PAYABLE).order_by(redemption.c.id)
-    rows = unit.connection.execute(statement.limit(100)).all()
-    for row in rows:
+    instructed = 0
+    for row in unit.connection.execute(statement.limit(100)).all():
+        if whole_fen(row.value) <= _fee_fen(policy, row):
+            hold(unit, row.id, _NOT_ABOVE_THE_FEE)
+            continue
         try:
             payee = payable(unit.connection, row)
         except (BrokenInvariant, NotFound) as error:
             remedy = "Find who changed the database, put the customer's own name and account back, clear the lock."
             locks.engage(unit, Scope.PAYOUTS, "altered-customer", error.what, remedy)
-            return 0
+            return instructed
         pay(unit, policy, row, payee)
-    return len(rows)
+        instructed += 1
+    return instructed
+
+
+def hold(unit: Unit, redemption_id: int, reason: str) -> None:
+    """Keep a payable redemption from being paid until a person releases it."""
+    move(unit, redemption, redemption_id, RedemptionState.PAYABLE, RedemptionState.HELD, reason=reason)
+    audit.append(unit, "redemption.held", f"redemption:{redemption_id}", after={"reason": reason})
 
 
 def payable(connection: Connection, row: Row[Any]) -> dict[str, Any]:
@@ -96,8 +110,7 @@ def payable(connection: Connection, row: Row[Any]) -> dict[str, Any]:
 
 def pay(unit: Unit, policy: Policy, row: Row[Any], payee: dict[str, Any]) -> None:
     """Instruct the payment of one redemption to its owner's registered account, or as the case of a seizure orders."""
-    # The fee is a customer's, for a service that was asked for; what is seized is paid in full.
-    fee_fen = 0 if row.seized_under else policy.redemption_fee_fen
+    fee_fen = _fee_fen(policy, row)
     move(unit, redemption, row.id, RedemptionState.PAYABLE, RedemptionState.INSTRUCTED)
     payouts.instruct(
         unit,
@@ -208,8 +221,13 @@ def _obstacle(policy: Policy, customer_id: int | None, reference: str, value: in
     if reference != DEFAULT_INSTRUCTION:
         return "its reference names no registered payout instruction"
     if whole_fen(value) <= policy.redemption_fee_fen:
-        return "it is not above the fee"
+        return _NOT_ABOVE_THE_FEE
     return None
+
+
+def _fee_fen(policy: Policy, row: Row[Any]) -> int:
+    """The fee is a customer's, for a service that was asked for; what is seized is paid in full."""
+    return 0 if row.seized_under else policy.redemption_fee_fen
 
 
 def _seized(connection: Connection, redemption_id: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The issuer's work on both engines: money becomes tokens and tokens money, whatever the bank and the chain tell."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from issuer.bank.outbox import Outbox
 from issuer.errors import Conflict, InvalidInput, Locked, NotFound, Refused
 from issuer.ledger import chart
 from issuer.money import fen_to_units
-from issuer.operations import batches, customers, deposits, locks, mints, payouts, redemptions, reserve, wallets
+from issuer.operations import batches, customers, deposits, locks, mints, payouts, powers, redemptions, reserve, wallets
 from issuer.operations.customers import Prohibited
 from issuer.operations.requests import Request, carry_out
 from issuer.reports import status
@@ -421,6 +421,36 @@ def test_a_payout_that_comes_back_in_parts_is_told_and_owed_again_when_it_is_who
     desk.act(locks.clear, lock_id=1)
     desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     assert desk.act(redemptions.instruct, POLICY) == 1
+
+
+def test_what_a_fee_has_outgrown_since_its_burn_is_held(desk: Desk, alice: int) -> None:
+    """An order of less than nothing could not be written, nor could any order after it."""
+    minted(desk, alice)
+    burn(desk, fen_to_units(10), fen_to_units(10))
+    burn(desk, fen_to_units(11), fen_to_units(21))
+    raised = replace(POLICY, redemption_fee_fen=10)
+    assert desk.act(redemptions.instruct, raised) == 1
+    assert [found.amount_fen for found in desk.payouts(PayoutKind.REDEEM)] == [1]
+    with desk.store.read() as connection:
+        held = redemptions.get(connection, fen_to_units(10))
+    assert (held["state"], held["reason"]) == ("held", "it is not above the fee")
+    with pytest.raises(Refused, match="not above the fee"):
+        desk.act(redemptions.release, raised, redemption_id=fen_to_units(10))
+    desk.act(redemptions.release, POLICY, redemption_id=fen_to_units(10))
+    assert desk.act(redemptions.instruct, POLICY) == 1
+
+
+def test_what_is_seized_below_a_fen_is_held(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    case = "HCMP/12"
+    burn(desk, 9_999, 9_999, case=powers.case_id(case))
+    court = {"account": "012879000000001", "name": "High Court", "case": case}
+    desk.act(redemptions.direct, redemption_id=9_999, **court)
+    desk.act(redemptions.approve, redemption_id=9_999, actor="operator:ben")
+    assert desk.act(redemptions.instruct, POLICY) == 0
+    with desk.store.read() as connection:
+        assert redemptions.get(connection, 9_999)["state"] == "held"
+    assert desk.payouts(PayoutKind.REDEEM) == []
 
 
 def test_a_burn_by_an_unknown_wallet_is_held_in_sight(desk: Desk, alice: int) -> None:

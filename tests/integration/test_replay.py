@@ -7,7 +7,7 @@ bank and chain told in another order than they came in: all tables must be as th
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +237,17 @@ def another_order(desk: Copied) -> None:
     desk.sign(number, BANK, asOf=START, **figures)
     desk.chain("reported", number=number, as_of=START, **figures)
     desk.sign(number, AUDITOR, asOf=START, **figures)
+    alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    desk.mint()
+    told = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": redemptions.DEFAULT_INSTRUCTION}
+    desk.chain("redeemed", **told)
+    desk.act(redemptions.instruct, replace(POLICY, redemption_fee_fen=FEN))
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
+    desk.act(redemptions.instruct, POLICY)
 
 
 def add(unit: Unit, name: str, account: str) -> dict[str, Any]:
