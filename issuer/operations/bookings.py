@@ -21,8 +21,10 @@ from issuer.store.unit import Unit
 
 
 def take(unit: Unit, policy: Policy, fact: Fact) -> None:
-    """Post one booked entry, whatever it is."""
+    """Post one booked entry, whatever it is; one of 0 fen moves nothing, and is nobody's."""
     entry = fact.payload
+    if not entry["amount_fen"]:
+        return  # no order could send nothing back
     found = _order_of(unit.connection, entry)
     if found is not None and _is_its_debit(found, entry):
         _debit(unit, found, entry["amount_fen"], fact.key)

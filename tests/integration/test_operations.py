@@ -109,6 +109,18 @@ def test_money_without_a_sender_waits_and_holds_up_nothing(
     assert alice
 
 
+@pytest.mark.parametrize(("account", "name"), [("999000000009", "Mallory"), (BOB_BANK, "Bob")])
+@pytest.mark.parametrize("direction", ["credit", "debit"])
+def test_an_entry_of_nothing_leads_to_no_order(desk: Desk, account: str, name: str, direction: str) -> None:
+    """None could be written, neither one back to a stranger nor one of a standing instruction."""
+    desk.customer("Bob", BOB_BANK, BOB, standing=True)
+    desk.entry(direction, COLLECTION, 0, counterparty_account=account, counterparty_name=name)
+    assert desk.act(deposits.return_to_senders, POLICY) == 0
+    with desk.store.read() as connection:
+        assert (deposits.every(connection), mints.every(connection)) == ([], [])
+    assert (desk.balances(), codes(desk)) == ({}, set())
+
+
 def test_one_entry_is_taken_once(desk: Desk, alice: int) -> None:
     entry = {"account": COLLECTION, "direction": "credit", "amount_fen": FEN, "end_to_end_id": None, "reversal": False}
     for _ in range(2):

@@ -230,7 +230,8 @@ def a_small_limit(desk: Copied) -> None:
 
 
 def another_order(desk: Copied) -> None:
-    """What bank and chain tell in another order than they mostly do."""
+    """What bank and chain tell in another order than they mostly do, or for nothing."""
+    desk.wire("999000000009", "Mallory", 0)
     desk.pass_time()
     number = int(desk.act(reserve.request)["number"])
     figures = {"reserve": 0, "credited": 0, "paid": 0}
