@@ -1,6 +1,6 @@
 """Bookings: each entry of the bank on our two accounts, turned into postings.
 
-A bank fact always posts: what no order explains goes to suspense and locks minting and payouts. Whoever pays us
+A bank fact on them always posts: what no order explains goes to suspense and locks minting and payouts. Whoever pays us
 writes any id, and ours can be guessed: a credit belongs to an order only by what the bank itself says of it.
 """
 
@@ -160,15 +160,19 @@ def _free_cause(unit: Unit, found: Payout) -> None:
 
 
 def _suspend(unit: Unit, policy: Policy, fact: Fact) -> None:
+    """Post what no order explains, if it is on one of our two accounts, and lock until a person has looked."""
     entry = fact.payload
-    account = chart.RESERVE if entry["account"] == policy.reserve_account else chart.COLLECTION
-    units = fen_to_units(entry["amount_fen"])
-    sides = (account, chart.SUSPENSE) if entry["direction"] == "credit" else (chart.UNEXPLAINED_DEBITS, account)
-    description = f"{entry['direction']} without an order of ours"
-    cash.post(unit, journal.transfer(description, f"entry:{fact.key}", debit=sides[0], credit=sides[1], units=units))
+    ours = {policy.collection_account: chart.COLLECTION, policy.reserve_account: chart.RESERVE}
+    account = ours.get(entry["account"])
+    if account is not None:
+        units = fen_to_units(entry["amount_fen"])
+        sides = (account, chart.SUSPENSE) if entry["direction"] == "credit" else (chart.UNEXPLAINED_DEBITS, account)
+        text = f"{entry['direction']} without an order of ours"
+        cash.post(unit, journal.transfer(text, f"entry:{fact.key}", debit=sides[0], credit=sides[1], units=units))
     after = {"account": entry["account"], "direction": entry["direction"], "amount": format_fen(entry["amount_fen"])}
     audit.append(unit, "entry.suspended", f"entry:{fact.key}", after=after)
-    reason = f"the bank booked a {entry['direction']} on {account} that no order explains ({fact.key})"
+    where = account or f"{entry['account']}, which is none of our accounts,"
+    reason = f"the bank booked a {entry['direction']} on {where} that no order explains ({fact.key})"
     for scope in (Scope.MINTING, Scope.PAYOUTS):
         locks.engage(unit, scope, "unexplained-entry", reason, "Ask the bank what it is, settle it, clear the lock.")
 

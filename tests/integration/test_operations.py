@@ -561,6 +561,16 @@ def test_a_bank_fact_always_posts_and_locks(desk: Desk, alice: int, direction: s
     assert desk.act(batches.gather, POLICY) == 0
 
 
+@pytest.mark.parametrize("direction", ["credit", "debit"])
+def test_an_entry_on_an_account_of_somebody_else_locks_and_posts_nothing(desk: Desk, direction: str) -> None:
+    """The books would have money that lies nowhere, or miss what is there."""
+    desk.entry(direction, "012875000000003", FEN, counterparty_account=ALICE_BANK, counterparty_name="Alice Limited")
+    assert (desk.balances(), codes(desk)) == ({}, {"unexplained-entry"})
+    with desk.store.read() as connection:
+        assert {lock["scope"] for lock in locks.live(connection)} == {"minting", "payouts"}
+        assert "012875000000003, which is none of our accounts" in locks.live(connection)[0]["reason"]
+
+
 @pytest.mark.parametrize("account", [COLLECTION, RESERVE])
 def test_a_debit_beyond_what_an_account_held_is_its_overdraft(desk: Desk, account: str) -> None:
     """It posts and locks, and the next money that comes in repays it first."""

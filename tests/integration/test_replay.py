@@ -249,6 +249,7 @@ def another_order(desk: Copied) -> None:
     desk.act(redemptions.instruct, replace(POLICY, redemption_fee_fen=FEN))
     desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     desk.act(redemptions.instruct, POLICY)
+    desk.entry("credit", "012875000000003", FEN)
 
 
 def add(unit: Unit, name: str, account: str) -> dict[str, Any]:
