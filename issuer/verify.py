@@ -910,11 +910,24 @@ class Book:
         payment = self._come_back(place, record)
         if payment.back != payment.total:
             raise Untrue(Statement.ONCE, f"record {place:,} says that another amount of {payment.subject} came back")
+        if payment.kind == "MINT":  # before it arrived, so that no report may count it
+            self._par["MINT"] -= payment.par
+        if payment.kind == "UNFUND":
+            self._refail(place, payment)
         self._end(payment)
+
+    def _refail(self, place: int, payment: Payment) -> None:
+        """A failed order's money is in the reserve again, and not the customer's."""
+        order = payment.subject.removeprefix("order:")
+        customer = self.orders[order][2]
+        self.held[order] = "failed"
+        self.free[customer] -= payment.par
+        if self.free[customer] < 0:
+            raise Untrue(Statement.ONCE, f"record {place:,} takes {payment.subject} back, whose money is bound again")
 
     def _come_back(self, place: int, record: Any) -> Payment:
         payment = self._payment(record)
-        if payment.state != "paid" or payment.kind in ("MINT", "UNFUND"):
+        if payment.state != "paid":
             raise Untrue(Statement.ONCE, f"record {place:,} takes {payment.subject} back, which is not paid")
         payment.back += fen(record["after"]["amount"])
         return payment

@@ -19,6 +19,9 @@ from issuer.store.facts import Fact
 from issuer.store.states import PayoutKind, PayoutState, Scope
 from issuer.store.unit import Unit
 
+_INTERNAL = (PayoutKind.MINT, PayoutKind.UNFUND)
+"""Transfers between our own accounts: both sides of them are told."""
+
 
 def take(unit: Unit, policy: Policy, fact: Fact) -> None:
     """Post one booked entry, whatever it is; one of 0 fen moves nothing, and is nobody's."""
@@ -30,7 +33,7 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
         _debit(unit, found, entry["amount_fen"], fact.key)
     elif found is not None and _is_its_counterpart(unit.connection, found, entry):
         _counterpart(unit, found, entry["amount_fen"])
-    elif found is not None and _is_its_return(found, entry):
+    elif found is not None and _is_its_return(unit.connection, found, entry):
         _return(unit, found, entry["amount_fen"], fact.key)
     elif _is_deposit(policy, entry):
         deposits.take(unit, policy, _credit(fact))
@@ -78,9 +81,8 @@ def _is_its_debit(found: Payout, entry: dict[str, Any]) -> bool:
 
 
 def _is_its_counterpart(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
-    internal = found.kind in (PayoutKind.MINT, PayoutKind.UNFUND)
     return (
-        internal
+        found.kind in _INTERNAL
         and found.state is PayoutState.PAID
         and entry["direction"] == "credit"
         and entry["account"] == found.creditor_account
@@ -89,15 +91,20 @@ def _is_its_counterpart(connection: Connection, found: Payout, entry: dict[str, 
     )
 
 
-def _is_its_return(found: Payout, entry: dict[str, Any]) -> bool:
-    external = found.kind in (PayoutKind.REDEEM, PayoutKind.REFUND, PayoutKind.RETURN)
+def _is_its_return(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
     return (
-        external
-        and found.state is PayoutState.PAID
+        found.state is PayoutState.PAID
         and entry["direction"] == "credit"
         and entry["account"] == found.debtor_account
         and entry["amount_fen"] <= found.booked_fen
+        and (found.kind not in _INTERNAL or _is_taken_back(connection, found, entry))
     )
+
+
+def _is_taken_back(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
+    """Whether the bank reverses a transfer between our accounts, all of it, before it has arrived."""
+    whole = entry["amount_fen"] == found.booked_fen
+    return bool(entry["reversal"] and whole and batches.in_transit(connection, found))
 
 
 def _is_deposit(policy: Policy, entry: dict[str, Any]) -> bool:
@@ -120,11 +127,16 @@ def _debit(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
     if found.kind is PayoutKind.REDEEM:
         redemptions.booked(unit, found, amount_fen, paid=paid)
         return
-    source = chart.RESERVE if found.kind is PayoutKind.UNFUND else chart.COLLECTION
-    target = chart.TRANSIT if found.kind in (PayoutKind.MINT, PayoutKind.UNFUND) else chart.REFUNDS
+    source, target = _sides(found)
     cash.post(unit, journal.transfer("paid", found.subject, debit=target, credit=source, units=units))
-    if target == chart.REFUNDS and paid:
+    if paid and found.kind not in _INTERNAL:
         deposits.sent_back(unit, found)
+
+
+def _sides(found: Payout) -> tuple[str, str]:
+    """Where in the books a transfer, a refund or a return leaves, and where it is until it is somewhere else."""
+    source = chart.RESERVE if found.kind is PayoutKind.UNFUND else chart.COLLECTION
+    return source, chart.TRANSIT if found.kind in _INTERNAL else chart.REFUNDS
 
 
 def _counterpart(unit: Unit, found: Payout, amount_fen: int) -> None:
@@ -143,12 +155,17 @@ def _return(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
         redemptions.came_back(unit, found, amount_fen, all_of_it=all_of_it)
         return
     units = fen_to_units(amount_fen)
-    entry = journal.transfer("came back", found.subject, debit=chart.COLLECTION, credit=chart.REFUNDS, units=units)
-    cash.post(unit, entry)
-    if all_of_it:
+    source, target = _sides(found)
+    cash.post(unit, journal.transfer("came back", found.subject, debit=source, credit=target, units=units))
+    if not all_of_it:
+        return
+    remedy = "Correct the account with the customer, clear."
+    if found.kind in _INTERNAL:
+        remedy = "Correct the cause with the bank; once the lock is cleared it is instructed again."
+    else:
         deposits.not_sent_back(unit, found)
-        reason = f"{found.message_id} came back"
-        locks.engage(unit, Scope.PAYOUTS, "payment-returned", reason, "Correct the account with the customer, clear.")
+    scope = Scope.MINTING if found.kind is PayoutKind.MINT else Scope.PAYOUTS
+    locks.engage(unit, scope, "payment-returned", f"{found.message_id} came back", remedy)
 
 
 def _free_cause(unit: Unit, found: Payout) -> None:

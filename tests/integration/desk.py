@@ -133,12 +133,16 @@ class Desk:
         self.chain("verified", account=address)
         return int(added["id"])
 
-    def to_funded(self) -> Payout:
-        """Reserve, gather, fund; the bank books it."""
+    def to_funding(self) -> Payout:
+        """Reserve, gather, fund."""
         self.act(mints.reserve)
         self.act(batches.gather, self.policy)
         self.act(batches.fund, self.policy)
-        transfer = self.payouts(PayoutKind.MINT)[-1]
+        return self.payouts(PayoutKind.MINT)[-1]
+
+    def to_funded(self) -> Payout:
+        """Reserve, gather, fund; the bank books it."""
+        transfer = self.to_funding()
         self.book(transfer)
         return transfer
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -15,6 +16,7 @@ from issuer.ledger import chart
 from issuer.money import fen_to_units
 from issuer.operations import batches, customers, deposits, locks, mints, payouts, powers, redemptions, reserve, wallets
 from issuer.operations.customers import Prohibited
+from issuer.operations.payouts import Payout
 from issuer.operations.requests import Request, carry_out
 from issuer.reports import status
 from issuer.store.states import Door, IntentState, PayoutKind, PayoutState
@@ -298,6 +300,17 @@ def test_a_frozen_recipient_fails_only_that_order_and_its_money_goes_back(desk: 
     assert desk.order(2)["state"] == "refunded"
 
 
+def unfunding(desk: Desk, alice: int) -> Payout:
+    """Alice's order has failed, and its money is ordered back."""
+    refused_mint(desk, alice, "AccountFrozen", [ALICE])
+    number = desk.attest(reserve_units=0, credited=0)
+    with desk.store.read() as connection:
+        as_of = reserve.get(connection, number)["as_of"]
+    desk.chain("reported", number=number, reserve=0, credited=0, paid=0, as_of=as_of)
+    desk.act(batches.unfund, POLICY)
+    return desk.payouts(PayoutKind.UNFUND)[-1]
+
+
 def refused_mint(desk: Desk, alice: int, error: str, arguments: list[str]) -> None:
     """Alice's order is funded and attested, and the contract would not mint it."""
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
@@ -508,10 +521,7 @@ def test_a_recalled_wire_under_the_id_of_an_order_pays_no_order(desk: Desk, alic
     """It would leave the order unpaid, and the wire to be sent back a second time."""
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
-    for step in (batches.gather, batches.fund):
-        desk.act(mints.reserve)
-        desk.act(step, POLICY)
-    (transfer,) = desk.payouts(PayoutKind.MINT)
+    transfer = desk.to_funding()
     desk.entry("credit", COLLECTION, FEN, end_to_end_id=transfer.message_id, **MALLORY)
     desk.entry("debit", COLLECTION, FEN, end_to_end_id=transfer.message_id, reversal=True, **MALLORY)
     assert desk.act(deposits.return_to_senders, POLICY) == 0
@@ -537,6 +547,51 @@ def test_a_transfer_between_our_accounts_arrives_once(desk: Desk, alice: int) ->
     told = {"end_to_end_id": transfer.message_id, "counterparty_account": COLLECTION}
     desk.entry("credit", RESERVE, FEN, **told)
     assert (desk.balances()[chart.SUSPENSE], codes(desk)) == (UNITS, {"unexplained-entry"})
+
+
+def test_a_transfer_to_the_reserve_that_the_bank_takes_back_is_ordered_again(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    first = desk.to_funding()
+    desk.entry("debit", COLLECTION, FEN, end_to_end_id=first.message_id)
+    desk.entry("credit", COLLECTION, FEN, end_to_end_id=first.message_id, reversal=True)
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.IN_FLIGHT: UNITS}
+    with desk.store.read() as connection:
+        (lock,) = locks.live(connection)
+    assert (lock["scope"], lock["code"]) == ("minting", "payment-returned")
+    assert desk.act(batches.fund, POLICY) == 0
+    desk.act(locks.clear, lock_id=lock["id"])
+    assert desk.act(batches.fund, POLICY) == 1
+    desk.book(desk.payouts(PayoutKind.MINT)[1])
+    assert desk.order(1)["batch_state"] == "funded"
+
+
+@pytest.mark.parametrize("shown", [{"amount_fen": FEN - 1}, {"reversal": False, "counterparty_account": RESERVE}])
+def test_what_is_no_whole_reversal_of_a_transfer_does_not_undo_it(
+    desk: Desk, alice: int, shown: dict[str, object]
+) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    found = desk.to_funding()
+    desk.entry("debit", COLLECTION, FEN, end_to_end_id=found.message_id)
+    told: dict[str, Any] = {"amount_fen": FEN, "end_to_end_id": found.message_id, "reversal": True, **shown}
+    desk.entry("credit", COLLECTION, **told)
+    assert codes(desk) == {"unexplained-entry"}
+    assert desk.payouts(PayoutKind.MINT)[0].state is PayoutState.PAID
+
+
+def test_a_transfer_back_to_collection_that_the_bank_takes_back_is_ordered_again(desk: Desk, alice: int) -> None:
+    unfund = unfunding(desk, alice)
+    desk.entry("debit", RESERVE, FEN, end_to_end_id=unfund.message_id)
+    desk.entry("credit", RESERVE, FEN, end_to_end_id=unfund.message_id, reversal=True)
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.IN_FLIGHT: UNITS}
+    with desk.store.read() as connection:
+        (lock,) = locks.live(connection)
+    assert (lock["scope"], lock["code"]) == ("payouts", "payment-returned")
+    desk.act(locks.clear, lock_id=lock["id"])
+    assert desk.act(batches.unfund, POLICY) == 1
+    desk.book(desk.payouts(PayoutKind.UNFUND)[1])
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.customer(alice): UNITS}
 
 
 @pytest.mark.parametrize("shown", [{"counterparty_account": RESERVE}, {"counterparty_account": "x", "reversal": True}])

@@ -33,6 +33,7 @@ from issuer.operations import (
     reserve,
     wallets,
 )
+from issuer.operations.payouts import Payout
 from issuer.operations.replay import Replay
 from issuer.operations.requests import Request, carry_out
 from issuer.store import facts, recovery, tables
@@ -241,7 +242,10 @@ def another_order(desk: Copied) -> None:
     alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
-    desk.to_funded()
+    reverse(desk, desk.to_funding())
+    desk.act(locks.clear, lock_id=1)
+    desk.act(batches.fund, POLICY)
+    desk.book(desk.payouts(PayoutKind.MINT)[-1])
     desk.attest(reserve_units=UNITS, credited=UNITS)
     desk.mint()
     told = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": redemptions.DEFAULT_INSTRUCTION}
@@ -250,6 +254,13 @@ def another_order(desk: Copied) -> None:
     desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     desk.act(redemptions.instruct, POLICY)
     desk.entry("credit", "012875000000003", FEN)
+
+
+def reverse(desk: Copied, found: Payout) -> None:
+    """The bank books an order, and takes it back."""
+    told = {"end_to_end_id": found.message_id}
+    desk.entry("debit", found.debtor_account, found.amount_fen, **told)
+    desk.entry("credit", found.debtor_account, found.amount_fen, reversal=True, **told)
 
 
 def add(unit: Unit, name: str, account: str) -> dict[str, Any]:

@@ -63,6 +63,11 @@ def read(records: Sequence[bytes]) -> Book:
     return book
 
 
+def reported(credited: str) -> bytes:
+    told = {"signer": "0x" + "aa" * 20, "as_of": 1, "reserve": "0.000000", "paid": "0.000000", "credited": credited}
+    return stranger.record("report.signed", "report:1", told)
+
+
 ONCE = [burned(), *paid(REDEMPTION, "m1")]
 UNFUNDED = [deposit("x"), *bound(A), failed(A), *paid(f"order:{A}", "u1", "UNFUND")]
 
@@ -101,7 +106,8 @@ def test_no_redemption_is_paid_and_no_credit_taken_twice(records: list[bytes], w
         ([deposit("x"), *bound(A), instructed(f"order:{A}", "u1", "UNFUND")], "what no failed order holds"),
         ([deposit("x"), *bound(A), minted(A), instructed(f"order:{A}", "u1", "UNFUND")], "what no failed order holds"),
         ([*UNFUNDED, instructed(f"order:{A}", "u2", "UNFUND")], "again"),
-        ([*UNFUNDED, told("returned", f"order:{A}", "u1")], "back, which is not paid"),
+        ([*UNFUNDED, *bound(B), told("returned", f"order:{A}", "u1")], "whose money is bound again"),
+        ([*UNFUNDED, told("returned", f"order:{A}", "u1"), *bound(B)], f"binds money to the order {B}"),
         ([*UNFUNDED, *bound(B), minted(A)], f"mints the order {A}, which is unfunded"),
         ([deposit("x"), *bound(A), failed(A), minted(A)], f"mints the order {A}, which is failed"),
         ([deposit("x"), *bound(A), minted(A), failed(A)], f"gives up the order {A} again"),
@@ -126,7 +132,19 @@ def test_what_failed_or_came_back_is_owed_once_more() -> None:
     parts = [told("partly-returned", REDEMPTION, "m1", "40.00"), told("returned", REDEMPTION, "m1", "60.00")]
     read([*ONCE, *parts, *paid(REDEMPTION, "m2")])
     read([*ONCE[:2], told("rejected", REDEMPTION, "m1"), *paid(REDEMPTION, "m2")])
+    unfunded = read([*UNFUNDED, told("returned", f"order:{A}", "u1"), *paid(f"order:{A}", "u2", "UNFUND"), *bound(B)])
+    assert unfunded.free[1] == 0
     nobodys = [deposit("x", customer=None), *paid("deposit:x", "r1", "RETURN")]
     read([*nobodys, told("returned", "deposit:x", "r1"), *paid("deposit:x", "r2", "RETURN")])
     refunded = read([deposit("x"), *paid("deposit:x", "f1", "REFUND"), told("returned", "deposit:x", "f1"), *bound(A)])
     assert refunded.free[1] == 0
+
+
+def test_no_report_counts_a_transfer_that_came_back() -> None:
+    asked = stranger.record("report.requested", "report:1", {"log_size": 1, "log_root": HASH, "withheld": "0.000000"})
+    moved = [asked, *paid(f"batch:{A}", "m1", "MINT")]
+    read([*moved, reported("100.000000")])
+    back = [*moved, told("returned", f"batch:{A}", "m1")]
+    with pytest.raises(Untrue, match="report 1 counts"):
+        read([*back, reported("100.000000")])
+    read([*back, *paid(f"batch:{A}", "m2", "MINT"), reported("100.000000")])
