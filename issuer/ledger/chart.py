@@ -14,6 +14,7 @@ class Kind(StrEnum):
 COLLECTION = "bank:collection"  # customers' money: backs nothing
 RESERVE = "bank:reserve"  # backs tokens and unpaid redemptions
 TRANSIT = "bank:transit"  # between the two, while only one side is booked
+EARLY = "transit:early"  # what came from one to the other before it was told to have left
 UNEXPLAINED_DEBITS = "suspense:debits"  # money that left, or tokens that came, without an order of ours
 SUSPENSE = "suspense:credits"  # money that came from nobody we know
 IN_FLIGHT = "mint:in-flight"  # a customer's money bound to a mint order

@@ -19,7 +19,7 @@ from issuer.operations.policy import Policy
 from issuer.operations.transitions import move, move_each
 from issuer.store import intents
 from issuer.store.facts import Fact
-from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, PayoutState, ReportState, Scope
+from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState, Scope
 from issuer.store.tables import batch, intent, mint_order, payout, redemption, report
 from issuer.store.unit import Unit
 from issuer.tlog import merkle
@@ -52,7 +52,7 @@ _RESERVED = (
 _ORDERS = select(mint_order).where(mint_order.c.batch_id == bindparam("batch")).order_by(mint_order.c.position)
 _BURNED = select(func.max(redemption.c.id))
 _LEAVING = select(func.coalesce(func.sum(payout.c.par), 0)).where(
-    payout.c.kind == PayoutKind.UNFUND, payout.c.state.in_((PayoutState.INSTRUCTED, PayoutState.ACCEPTED))
+    payout.c.kind == PayoutKind.UNFUND, payout.c.state.in_(payouts.UNPAID)
 )
 _RELEASED = select(func.coalesce(func.sum(batch.c.value), 0)).where(batch.c.state == BatchState.ATTESTED)
 # Every report leaves out all orders that have failed by then, so any that stands serves those of a refused one too.

@@ -71,9 +71,8 @@ def _order_of(connection: Connection, entry: dict[str, Any]) -> Payout | None:
 
 def _is_its_debit(found: Payout, entry: dict[str, Any]) -> bool:
     due = found.amount_fen + found.fee_fen - found.booked_fen
-    open_ = found.state in (PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
     return (
-        open_
+        found.state in payouts.UNPAID
         and entry["direction"] == "debit"
         and entry["account"] == found.debtor_account
         and entry["amount_fen"] <= due
@@ -81,9 +80,11 @@ def _is_its_debit(found: Payout, entry: dict[str, Any]) -> bool:
 
 
 def _is_its_counterpart(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
+    # Two notices tell of it, and which is read first says nothing.
+    early = found.state in payouts.OPEN and not found.booked_fen
     return (
         found.kind in _INTERNAL
-        and found.state is PayoutState.PAID
+        and (early or found.state is PayoutState.PAID)
         and entry["direction"] == "credit"
         and entry["account"] == found.creditor_account
         and entry["amount_fen"] == found.amount_fen
@@ -131,18 +132,31 @@ def _debit(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
     cash.post(unit, journal.transfer("paid", found.subject, debit=target, credit=source, units=units))
     if paid and found.kind not in _INTERNAL:
         deposits.sent_back(unit, found)
+    elif paid and found.state is PayoutState.ARRIVED:
+        _arrived(unit, found)
 
 
 def _sides(found: Payout) -> tuple[str, str]:
     """Where in the books a transfer, a refund or a return leaves, and where it is until it is somewhere else."""
     source = chart.RESERVE if found.kind is PayoutKind.UNFUND else chart.COLLECTION
-    return source, chart.TRANSIT if found.kind in _INTERNAL else chart.REFUNDS
+    if found.kind not in _INTERNAL:
+        return source, chart.REFUNDS
+    return source, chart.EARLY if found.state is PayoutState.ARRIVED else chart.TRANSIT
 
 
 def _counterpart(unit: Unit, found: Payout, amount_fen: int) -> None:
     target = chart.RESERVE if found.kind is PayoutKind.MINT else chart.COLLECTION
+    source = chart.TRANSIT if found.state is PayoutState.PAID else chart.EARLY
     units = fen_to_units(amount_fen)
-    cash.post(unit, journal.transfer("arrived", found.subject, debit=target, credit=chart.TRANSIT, units=units))
+    cash.post(unit, journal.transfer("arrived", found.subject, debit=target, credit=source, units=units))
+    if found.state is PayoutState.PAID:
+        _arrived(unit, found)
+    else:
+        payouts.arrive(unit, found)
+
+
+def _arrived(unit: Unit, found: Payout) -> None:
+    """Both sides of a transfer are booked."""
     if found.kind is PayoutKind.MINT:
         batches.funded(unit, found)
     else:

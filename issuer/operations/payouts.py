@@ -21,7 +21,12 @@ from issuer.store.unit import Unit
 DUPLICATE = "DU01"
 """ISO 20022 status reason: the message id was used before."""
 
-_OPEN = (PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
+OPEN = (PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
+"""States of a payout that the bank may still refuse."""
+
+UNPAID = (*OPEN, PayoutState.ARRIVED)
+"""States of a payout of which not all has been told to have left."""
+
 _OVER = (PayoutState.REJECTED, PayoutState.RETURNED)
 
 _NAMED = select(payout).where(payout.c.message_id == bindparam("message"))
@@ -92,11 +97,11 @@ def reject(unit: Unit, found: Payout, code: str, reason: str) -> bool:
         locks.engage(unit, Scope.PAYOUTS, "duplicate-message", text, "Compare with the bank's statement, then clear.")
         return False
     text = f"{code}: {reason}"
-    if found.state not in _OPEN or found.booked_fen:
+    if found.state not in OPEN or found.booked_fen:
         what = f"the bank refuses {found.message_id} ({text}), which it has booked or refused before"
         locks.engage(unit, Scope.PAYOUTS, "late-refusal", what, "Compare with the bank's statement, then clear.")
         return False
-    move(unit, payout, found.id, _OPEN, PayoutState.REJECTED, reason=text)
+    move(unit, payout, found.id, OPEN, PayoutState.REJECTED, reason=text)
     audit.append(unit, "payout.rejected", found.subject, after={"message_id": found.message_id, "reason": text})
     scope = Scope.MINTING if found.kind is PayoutKind.MINT else Scope.PAYOUTS
     remedy = "Correct the cause with the bank; once the lock is cleared it is instructed again."
@@ -109,11 +114,16 @@ def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
     booked = found.booked_fen + amount_fen
     paid = booked == found.amount_fen + found.fee_fen
     state = PayoutState.PAID if paid else found.state
-    move(unit, payout, found.id, _OPEN, state, booked_fen=booked)
+    move(unit, payout, found.id, UNPAID, state, booked_fen=booked)
     if paid:
         after = {"message_id": found.message_id, "amount": format_fen(booked)}
         audit.append(unit, "payout.paid", found.subject, after=after, evidence=[evidence])
     return paid
+
+
+def arrive(unit: Unit, found: Payout) -> None:
+    """The bank has booked a transfer between our accounts where it goes; where it leaves is told later."""
+    move(unit, payout, found.id, OPEN, PayoutState.ARRIVED)
 
 
 def take_back(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:

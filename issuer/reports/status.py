@@ -150,7 +150,11 @@ def _payout_reason(row: Mapping[str, Any]) -> str | None:
     kept = row["booked_fen"]
     if row["state"] == PayoutState.PAID and kept < row["amount_fen"] + row["fee_fen"]:
         return f"the {format_fen(kept)} CNH of it that did not come back with the rest"
-    reasons = {PayoutState.INSTRUCTED: "the bank to answer the order", PayoutState.ACCEPTED: "the bank to book it"}
+    reasons = {
+        PayoutState.INSTRUCTED: "the bank to answer the order",
+        PayoutState.ACCEPTED: "the bank to book it",
+        PayoutState.ARRIVED: "the bank to book it where it leaves",
+    }
     return reasons.get(row["state"])
 
 

@@ -56,8 +56,9 @@ class PayoutKind(StrEnum):
 
 
 class PayoutState(StrEnum):
-    INSTRUCTED = "instructed"  # its intent is written; the file follows, once -> accepted | paid | rejected
-    ACCEPTED = "accepted"  # the bank took it -> paid
+    INSTRUCTED = "instructed"  # its intent is written; the file follows, once -> accepted | arrived | paid | rejected
+    ACCEPTED = "accepted"  # the bank took it -> arrived | paid | rejected
+    ARRIVED = "arrived"  # between our accounts: booked where it goes, not yet where it leaves -> paid
     PAID = "paid"  # all of it is booked -> returned
     REJECTED = "rejected"  # the bank refused it and moved nothing
     RETURNED = "returned"  # booked back on the account it left from

@@ -549,6 +549,49 @@ def test_a_transfer_between_our_accounts_arrives_once(desk: Desk, alice: int) ->
     assert (desk.balances()[chart.SUSPENSE], codes(desk)) == (UNITS, {"unexplained-entry"})
 
 
+def book_the_other_way_round(desk: Desk, found: Payout) -> None:
+    """The notice of where a transfer goes comes before that of where it leaves."""
+    told = {"end_to_end_id": found.message_id, "counterparty_account": found.debtor_account}
+    desk.entry("credit", found.creditor_account, found.amount_fen, **told)
+    desk.status(found)
+    desk.entry("debit", found.debtor_account, found.amount_fen, end_to_end_id=found.message_id)
+
+
+def test_a_transfer_to_the_reserve_may_arrive_before_it_leaves(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    transfer = desk.to_funding()
+    desk.entry("credit", RESERVE, FEN, end_to_end_id=transfer.message_id, counterparty_account=COLLECTION)
+    books = {chart.COLLECTION: UNITS, chart.RESERVE: UNITS, chart.EARLY: UNITS, chart.IN_FLIGHT: UNITS}
+    assert (desk.balances(), desk.order(1)["batch_state"]) == (books, "funding")
+    with desk.store.read() as connection:
+        (wait,) = status.payouts(asdict(found) for found in payouts.every(connection))
+    assert wait.why == "the bank to book it where it leaves"
+    for part in (1, FEN - 1):
+        desk.entry("debit", COLLECTION, part, end_to_end_id=transfer.message_id)
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.IN_FLIGHT: UNITS}
+    assert (desk.order(1)["batch_state"], codes(desk)) == ("funded", set())
+
+
+def test_a_transfer_back_to_collection_may_arrive_before_it_leaves(desk: Desk, alice: int) -> None:
+    book_the_other_way_round(desk, unfunding(desk, alice))
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.customer(alice): UNITS}
+    assert (desk.order(1)["state"], codes(desk)) == ("refunded", set())
+
+
+def test_what_has_arrived_is_not_refused_any_more(desk: Desk, alice: int) -> None:
+    """Its order would be given again, and the money moved twice."""
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    transfer = desk.to_funding()
+    desk.entry("credit", RESERVE, FEN, end_to_end_id=transfer.message_id, counterparty_account=COLLECTION)
+    desk.status(transfer, code="AM04")
+    assert codes(desk) == {"late-refusal"}
+    assert desk.act(batches.fund, POLICY) == 0
+    desk.entry("credit", RESERVE, FEN, end_to_end_id=transfer.message_id, counterparty_account=COLLECTION)
+    assert (desk.balances()[chart.SUSPENSE], "unexplained-entry" in codes(desk)) == (UNITS, True)
+
+
 def test_a_transfer_to_the_reserve_that_the_bank_takes_back_is_ordered_again(desk: Desk, alice: int) -> None:
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)

@@ -41,7 +41,7 @@ from issuer.store.facts import News
 from issuer.store.states import IntentState, PayoutKind
 from issuer.store.unit import Store, Unit
 from tests.clock import START, ManualClock
-from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, Desk
+from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
 
 FEN = 50_000_00
 UNITS = fen_to_units(FEN)
@@ -245,7 +245,10 @@ def another_order(desk: Copied) -> None:
     reverse(desk, desk.to_funding())
     desk.act(locks.clear, lock_id=1)
     desk.act(batches.fund, POLICY)
-    desk.book(desk.payouts(PayoutKind.MINT)[-1])
+    transfer = desk.payouts(PayoutKind.MINT)[-1]
+    told: dict[str, Any] = {"end_to_end_id": transfer.message_id}
+    desk.entry("credit", RESERVE, FEN, counterparty_account=COLLECTION, **told)
+    desk.entry("debit", COLLECTION, FEN, **told)
     desk.attest(reserve_units=UNITS, credited=UNITS)
     desk.mint()
     told = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": redemptions.DEFAULT_INSTRUCTION}

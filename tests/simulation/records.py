@@ -10,7 +10,7 @@ from typing import Any
 _STATES = """
     SELECT 'order ' || state FROM mint_order WHERE state IN ('requested', 'approved', 'reserved', 'failed')
     UNION SELECT 'batch ' || state FROM batch WHERE state IN ('funding', 'funded', 'attested')
-    UNION SELECT lower(kind) || ' ' || state FROM payout WHERE state IN ('instructed', 'accepted')
+    UNION SELECT lower(kind) || ' ' || state FROM payout WHERE state IN ('instructed', 'accepted', 'arrived')
     UNION SELECT 'redemption ' || state FROM redemption WHERE state <> 'paid'
     UNION SELECT 'report ' || state FROM report WHERE state IN ('requested', 'attested')
     UNION SELECT CASE WHEN mined_block IS NULL THEN 'sent ' ELSE 'mined ' END || kind
@@ -31,7 +31,8 @@ _WAITING = """
     UNION ALL SELECT 'batch ' || reference || ' ' || state FROM batch WHERE state NOT IN ('final', 'dissolved')
     UNION ALL SELECT 'redemption ' || id || ' ' || state || COALESCE(': ' || reason, '') FROM redemption
         WHERE state <> 'paid' AND value / 10000 > ?
-    UNION ALL SELECT 'payout ' || message_id || ' ' || state FROM payout WHERE state IN ('instructed', 'accepted')
+    UNION ALL SELECT 'payout ' || message_id || ' ' || state FROM payout
+        WHERE state IN ('instructed', 'accepted', 'arrived')
     UNION ALL SELECT 'report ' || number || ' ' || state FROM report WHERE state IN ('requested', 'attested')
     UNION ALL SELECT 'recovery, ' || cause || ': ' || waits FROM recovery
     UNION ALL SELECT 'act ' || act_id || ' ' || state FROM proposal WHERE state = 'accepting'
