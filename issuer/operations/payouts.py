@@ -129,7 +129,8 @@ def arrive(unit: Unit, found: Payout) -> None:
 def take_back(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
     """The bank has booked a paid order, or a part of it, back; True once all of it has come back.
 
-    Before that it cannot be ordered again, and a person must see to the rest.
+    Before that it cannot be ordered again, and a person must see to the rest. The fee is a part of it: while the issuer
+    keeps it, the reserve lacks what the same redemption is to be paid from a second time.
     """
     left = found.booked_fen - amount_fen
     state = PayoutState.RETURNED if left == 0 else PayoutState.PAID
@@ -140,7 +141,7 @@ def take_back(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool
     else:
         audit.append(unit, "payout.partly-returned", found.subject, after=after, evidence=[evidence])
         text = f"a part of {found.message_id} came back: {format_fen(amount_fen)}, and {format_fen(left)} is missing"
-        remedy = "Have the bank book the rest back under the same id, so that all of it can be paid again; then clear."
+        remedy = "Have the bank book the rest back under the same id, the fee too, so that it can be paid again; clear."
         locks.engage(unit, Scope.PAYOUTS, "payment-partly-returned", text, remedy)
     return left == 0
 

@@ -448,6 +448,25 @@ def test_a_payout_that_comes_back_in_parts_is_told_and_owed_again_when_it_is_who
     assert desk.act(redemptions.instruct, POLICY) == 1
 
 
+def test_what_comes_back_without_its_fee_is_owed_again_once_the_fee_is_back(desk: Desk, alice: int) -> None:
+    """The payee had only what came: but the par is owed again, and the reserve must have it."""
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, replace(POLICY, redemption_fee_fen=10_00))
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.book(out)
+    desk.entry("credit", RESERVE, FEN - 10_00, end_to_end_id=out.message_id, counterparty_account=ALICE_BANK)
+    with desk.store.read() as connection:
+        (lock,) = locks.live(connection)
+    assert lock["code"] == "payment-partly-returned"
+    assert "the fee too" in lock["remedy"]
+    desk.entry("credit", RESERVE, 10_00, end_to_end_id=out.message_id, reversal=True)
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.REDEMPTIONS: UNITS}
+    desk.act(locks.clear, lock_id=lock["id"])
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
+    assert desk.act(redemptions.instruct, POLICY) == 1
+
+
 def test_what_a_fee_has_outgrown_since_its_burn_is_held(desk: Desk, alice: int) -> None:
     """An order of less than nothing could not be written, nor could any order after it."""
     minted(desk, alice)
