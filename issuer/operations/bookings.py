@@ -35,6 +35,8 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
         _counterpart(unit, found, entry["amount_fen"])
     elif found is not None and _is_its_return(unit.connection, found, entry):
         _return(unit, found, entry["amount_fen"], fact.key)
+    elif found is not None and _is_its_reversal(found, entry):
+        _unbook(unit, found, entry["amount_fen"])
     elif _is_deposit(policy, entry):
         deposits.take(unit, policy, _credit(fact))
     elif not (found is None and _is_recall(policy, entry) and deposits.recalled(unit, _credit(fact))):
@@ -102,6 +104,17 @@ def _is_its_return(connection: Connection, found: Payout, entry: dict[str, Any])
     )
 
 
+def _is_its_reversal(found: Payout, entry: dict[str, Any]) -> bool:
+    """Whether the bank takes back what it has booked of an order, before all of it is."""
+    return (
+        found.state in payouts.OPEN
+        and entry["direction"] == "credit"
+        and entry["reversal"]
+        and entry["account"] == found.debtor_account
+        and entry["amount_fen"] <= found.booked_fen
+    )
+
+
 def _is_taken_back(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
     """Whether the bank reverses a transfer between our accounts, all of it, before it has arrived."""
     whole = entry["amount_fen"] == found.booked_fen
@@ -137,7 +150,9 @@ def _debit(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
 
 
 def _sides(found: Payout) -> tuple[str, str]:
-    """Where in the books a transfer, a refund or a return leaves, and where it is until it is somewhere else."""
+    """The account of the books that a payment leaves, and the one that it is posted against."""
+    if found.kind is PayoutKind.REDEEM:
+        return chart.RESERVE, chart.REDEMPTIONS
     source = chart.RESERVE if found.kind is PayoutKind.UNFUND else chart.COLLECTION
     if found.kind not in _INTERNAL:
         return source, chart.REFUNDS
@@ -180,6 +195,15 @@ def _return(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
         deposits.not_sent_back(unit, found)
     scope = Scope.MINTING if found.kind is PayoutKind.MINT else Scope.PAYOUTS
     locks.engage(unit, scope, "payment-returned", f"{found.message_id} came back", remedy)
+
+
+def _unbook(unit: Unit, found: Payout, amount_fen: int) -> None:
+    is_free = payouts.unbook(unit, found, amount_fen)
+    source, target = _sides(found)
+    units = fen_to_units(amount_fen)
+    cash.post(unit, journal.transfer("taken back", found.subject, debit=source, credit=target, units=units))
+    if is_free:
+        _free_cause(unit, found)
 
 
 def _free_cause(unit: Unit, found: Payout) -> None:

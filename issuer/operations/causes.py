@@ -49,7 +49,7 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "payout.partly-returned": ("entry",),
     "payout.returned": ("entry",),
     "payout.accepted": ("status",),
-    "payout.rejected": ("status",),
+    "payout.rejected": ("status", "entry"),
     "statement.taken": ("statement",),
     "document.contradicted": ("contradiction",),
     "report.signed": ("report",),

@@ -100,13 +100,20 @@ def reject(unit: Unit, found: Payout, code: str, reason: str) -> bool:
     if found.state not in OPEN or found.booked_fen:
         what = f"the bank refuses {found.message_id} ({text}), which it has booked or refused before"
         locks.engage(unit, Scope.PAYOUTS, "late-refusal", what, "Compare with the bank's statement, then clear.")
+        if found.state in OPEN:
+            # It holds once the bank has taken back what it had booked: see `unbook`.
+            move(unit, payout, found.id, OPEN, found.state, reason=text)
         return False
+    _refuse(unit, found, text)
+    return True
+
+
+def _refuse(unit: Unit, found: Payout, text: str) -> None:
     move(unit, payout, found.id, OPEN, PayoutState.REJECTED, reason=text)
     audit.append(unit, "payout.rejected", found.subject, after={"message_id": found.message_id, "reason": text})
     scope = Scope.MINTING if found.kind is PayoutKind.MINT else Scope.PAYOUTS
     remedy = "Correct the cause with the bank; once the lock is cleared it is instructed again."
     locks.engage(unit, scope, "payout-rejected", f"the bank refused {found.message_id}: {text}", remedy)
-    return True
 
 
 def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
@@ -119,6 +126,19 @@ def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
         after = {"message_id": found.message_id, "amount": format_fen(booked)}
         audit.append(unit, "payout.paid", found.subject, after=after, evidence=[evidence])
     return paid
+
+
+def unbook(unit: Unit, found: Payout, amount_fen: int) -> bool:
+    """The bank takes back what it has booked of an order that is not paid; True if its cause is free again.
+
+    It is, if nothing of it is left and the bank has refused the order before.
+    """
+    left = found.booked_fen - amount_fen
+    move(unit, payout, found.id, OPEN, found.state, booked_fen=left)
+    if left or found.reason is None:
+        return False
+    _refuse(unit, found, found.reason)
+    return True
 
 
 def arrive(unit: Unit, found: Payout) -> None:

@@ -66,6 +66,13 @@ def codes(desk: Desk) -> set[str]:
         return {lock["code"] for lock in locks.live(connection)}
 
 
+def clear_all(desk: Desk) -> None:
+    with desk.store.read() as connection:
+        live = locks.live(connection)
+    for lock in live:
+        desk.act(locks.clear, lock_id=lock["id"])
+
+
 # -- deposits
 
 
@@ -446,6 +453,48 @@ def test_a_payout_that_comes_back_in_parts_is_told_and_owed_again_when_it_is_who
     desk.act(locks.clear, lock_id=1)
     desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     assert desk.act(redemptions.instruct, POLICY) == 1
+
+
+@pytest.mark.parametrize("steps", ["refused, taken back", "taken back, refused"])
+def test_a_payout_booked_in_part_and_refused_is_owed_again_once_the_part_is_back(
+    desk: Desk, alice: int, steps: str
+) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.entry("debit", RESERVE, FEN // 2, end_to_end_id=out.message_id)
+    for step in steps.split(", "):
+        if step == "refused":
+            desk.status(out, code="AM04")
+        else:
+            for part in (1_00, FEN // 2 - 1_00):
+                desk.entry("credit", RESERVE, part, end_to_end_id=out.message_id, reversal=True)
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.REDEMPTIONS: UNITS}
+    assert "payout-rejected" in codes(desk)
+    assert desk.act(redemptions.instruct, POLICY) == 0
+    clear_all(desk)
+    assert desk.act(redemptions.instruct, POLICY) == 1
+
+
+@pytest.mark.parametrize("kind", [PayoutKind.REFUND, PayoutKind.MINT])
+def test_what_was_booked_of_a_refused_order_from_collection_is_where_it_was(
+    desk: Desk, alice: int, kind: PayoutKind
+) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    if kind is PayoutKind.REFUND:
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+    else:
+        desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+        desk.to_funding()
+    (out,) = desk.payouts(kind)
+    desk.entry("debit", COLLECTION, 1, end_to_end_id=out.message_id)
+    desk.status(out, code="AM04")
+    assert desk.payouts(kind)[0].state is PayoutState.INSTRUCTED
+    desk.entry("credit", COLLECTION, 1, end_to_end_id=out.message_id, reversal=True)
+    assert desk.payouts(kind)[0].state is PayoutState.REJECTED
+    bound = chart.customer(alice) if kind is PayoutKind.REFUND else chart.IN_FLIGHT
+    assert desk.balances() == {chart.COLLECTION: UNITS, bound: UNITS}
 
 
 def test_what_comes_back_without_its_fee_is_owed_again_once_the_fee_is_back(desk: Desk, alice: int) -> None:

@@ -256,6 +256,15 @@ def another_order(desk: Copied) -> None:
     desk.act(redemptions.instruct, replace(POLICY, redemption_fee_fen=FEN))
     desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     desk.act(redemptions.instruct, POLICY)
+    refused = desk.payouts(PayoutKind.REDEEM)[-1]
+    told = {"end_to_end_id": refused.message_id}
+    desk.entry("debit", RESERVE, FEN // 2, **told)
+    desk.wire("999000000009", "Mallory", 1_00)
+    desk.status(refused, code="AM04")
+    desk.entry("credit", RESERVE, FEN // 2, reversal=True, **told)
+    for lock_id in (2, 3):
+        desk.act(locks.clear, lock_id=lock_id)
+    desk.act(redemptions.instruct, POLICY)
     desk.entry("credit", "012875000000003", FEN)
 
 
