@@ -25,7 +25,7 @@ BUFFER = "issuer:buffer"  # the issuer's own money in the reserve
 OVERDRAFT = "overdraft:"  # followed by the bank account: what left it beyond all that the books had there
 CUSTOMER = "customer:"  # followed by the customer's number
 
-_ASSETS = {COLLECTION, RESERVE, TRANSIT, UNEXPLAINED_DEBITS}
+ASSETS = (COLLECTION, RESERVE, TRANSIT, UNEXPLAINED_DEBITS)
 
 
 def customer(customer_id: int) -> str:
@@ -39,7 +39,7 @@ def overdraft(name: str) -> str:
 
 
 def kind(name: str) -> Kind:
-    if name in _ASSETS:
+    if name in ASSETS:
         return Kind.ASSET
     return Kind.EQUITY if name == BUFFER else Kind.LIABILITY
 

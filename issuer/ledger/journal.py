@@ -1,8 +1,8 @@
 """The double-entry journal: immutable balanced entries, and the balances they add up to.
 
-An entry's postings sum to zero (debits positive, credits negative). No account goes below zero on its normal side:
-the database itself refuses it. Entries are posted in sets; each account's balance is written once per set, in the
-order of account ids, so that two writers never wait for each other in a circle.
+An entry's postings sum to zero (debits positive, credits negative). No account goes below zero on its normal side, or
+above MAX_UNITS: the database itself refuses it. Entries are posted in sets; each account's balance is written once per
+set, in the order of account ids, so that two writers never wait for each other in a circle.
 """
 
 from collections import defaultdict
@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, func, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from issuer.errors import BrokenInvariant, Refused
 from issuer.ledger import chart
-from issuer.money import format_units
+from issuer.money import MAX_UNITS, format_units
 from issuer.store import sets
 from issuer.store.inserts import insert_new
 from issuer.store.tables import account, entry, posting
@@ -66,7 +66,7 @@ def transfer(description: str, subject: str, *, debit: str, credit: str, units: 
 
 
 def post(unit: Unit, *entries: Entry, book: str = chart.BOOK) -> None:
-    """Post entries in order. Raises Unbalanced, or Overdrawn if an account would fall below zero."""
+    """Post entries in order. Raises Unbalanced, or Overdrawn if an account would leave its range."""
     for item in entries:
         _check(item)
     amounts = [posting_ for item in entries for posting_ in item.amounts]
@@ -87,6 +87,11 @@ def balances_of(connection: Connection, names: Sequence[str], book: str = chart.
     statement = sets.among(connection, _NAMED, account.c.name)
     found = connection.execute(statement, {"book": book, "among": sorted(names)})
     return dict.fromkeys(names, 0) | {row.name: row.balance for row in found}
+
+
+def room(connection: Connection, book: str = chart.BOOK) -> int:
+    """What every account can still take, in units: none holds more than all assets do together."""
+    return MAX_UNITS - sum(balances_of(connection, chart.ASSETS, book).values())
 
 
 def balances(connection: Connection, book: str = chart.BOOK) -> dict[str, int]:
@@ -202,5 +207,6 @@ def _changes(amounts: Iterable[tuple[str, int]], accounts: Mapping[str, int]) ->
 def _add(unit: Unit, changes: Mapping[int, int], version: int) -> None:
     try:
         sets.add(unit, account, changes, version=version)
-    except IntegrityError as error:
-        raise Overdrawn("an account would fall below zero, so nothing was posted") from error
+    except (DataError, IntegrityError) as error:
+        what = "an account would fall below zero, or rise above what a book can hold, so nothing was posted"
+        raise Overdrawn(what) from error

@@ -24,10 +24,17 @@ _INTERNAL = (PayoutKind.MINT, PayoutKind.UNFUND)
 
 
 def take(unit: Unit, policy: Policy, fact: Fact) -> None:
-    """Post one booked entry, whatever it is; one of 0 fen moves nothing, and is nobody's."""
+    """Post one booked entry, whatever it is.
+
+    One of 0 fen moves nothing, and is nobody's; one that the books cannot hold is told.
+    """
     entry = fact.payload
     if not entry["amount_fen"]:
         return  # no order could send nothing back
+    where = _unpostable(unit.connection, policy, entry)
+    if where is not None:
+        _tell(unit, fact, where)
+        return
     found = _order_of(unit.connection, entry)
     if found is not None and _is_its_debit(found, entry):
         _debit(unit, found, entry["amount_fen"], fact.key)
@@ -54,6 +61,22 @@ def status(unit: Unit, fact: Fact) -> None:
         payouts.accept(unit, found)
     elif payouts.reject(unit, found, told["code"], told["reason"]):
         _free_cause(unit, found)
+
+
+def _ours(policy: Policy) -> dict[str, str]:
+    """The books' names of our accounts at the bank."""
+    return {policy.collection_account: chart.COLLECTION, policy.reserve_account: chart.RESERVE}
+
+
+def _unpostable(connection: Connection, policy: Policy, entry: dict[str, Any]) -> str | None:
+    """Where an entry is that the books cannot hold, if it is one."""
+    account = _ours(policy).get(entry["account"])
+    if account is None:
+        return f"{entry['account']}, which is none of our accounts,"
+    # What leaves an account adds to the books only what it did not hold.
+    held = journal.balance(connection, account) if entry["direction"] == "debit" else 0
+    too_much = fen_to_units(entry["amount_fen"]) - held > journal.room(connection)
+    return f"{account}, of more money than the books can hold," if too_much else None
 
 
 def _order_of(connection: Connection, entry: dict[str, Any]) -> Payout | None:
@@ -215,18 +238,20 @@ def _free_cause(unit: Unit, found: Payout) -> None:
 
 
 def _suspend(unit: Unit, policy: Policy, fact: Fact) -> None:
-    """Post what no order explains, if it is on one of our two accounts, and lock until a person has looked."""
     entry = fact.payload
-    ours = {policy.collection_account: chart.COLLECTION, policy.reserve_account: chart.RESERVE}
-    account = ours.get(entry["account"])
-    if account is not None:
-        units = fen_to_units(entry["amount_fen"])
-        sides = (account, chart.SUSPENSE) if entry["direction"] == "credit" else (chart.UNEXPLAINED_DEBITS, account)
-        text = f"{entry['direction']} without an order of ours"
-        cash.post(unit, journal.transfer(text, f"entry:{fact.key}", debit=sides[0], credit=sides[1], units=units))
+    account = _ours(policy)[entry["account"]]
+    units = fen_to_units(entry["amount_fen"])
+    sides = (account, chart.SUSPENSE) if entry["direction"] == "credit" else (chart.UNEXPLAINED_DEBITS, account)
+    description = f"{entry['direction']} without an order of ours"
+    cash.post(unit, journal.transfer(description, f"entry:{fact.key}", debit=sides[0], credit=sides[1], units=units))
+    _tell(unit, fact, account)
+
+
+def _tell(unit: Unit, fact: Fact, where: str) -> None:
+    """Record an entry that no order explains, and lock until a person has looked."""
+    entry = fact.payload
     after = {"account": entry["account"], "direction": entry["direction"], "amount": format_fen(entry["amount_fen"])}
     audit.append(unit, "entry.suspended", f"entry:{fact.key}", after=after)
-    where = account or f"{entry['account']}, which is none of our accounts,"
     reason = f"the bank booked a {entry['direction']} on {where} that no order explains ({fact.key})"
     for scope in (Scope.MINTING, Scope.PAYOUTS):
         locks.engage(unit, scope, "unexplained-entry", reason, "Ask the bank what it is, settle it, clear the lock.")

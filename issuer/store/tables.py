@@ -202,7 +202,8 @@ account = Table(
     Column("balance", BigInteger, nullable=False),  # on the account's normal side
     Column("version", BigInteger, nullable=False),  # the last entry that touched it
     UniqueConstraint("book", "name"),
-    CheckConstraint("balance >= 0", name="not_negative"),
+    # SQLite would go on in floating point beyond 64 bits.
+    CheckConstraint("balance BETWEEN 0 AND 9223372036854775807", name="in_range"),
 )
 
 entry = Table(

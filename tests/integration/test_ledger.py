@@ -11,6 +11,7 @@ from sqlalchemy import update
 from issuer.errors import BrokenInvariant
 from issuer.ledger import chart, journal
 from issuer.ledger.journal import Entry, Overdrawn, Unbalanced
+from issuer.money import MAX_UNITS
 from issuer.store.tables import account, posting
 from issuer.store.unit import Store
 from tests.clock import ManualClock
@@ -47,6 +48,17 @@ def test_no_account_goes_below_zero_and_nothing_of_the_set_stays(store: Store) -
         post(store, good, entry((chart.customer(1), 6), (chart.IN_FLIGHT, -6)))
     with store.read() as connection:
         assert journal.balances(connection) == {}
+
+
+def test_no_account_rises_above_what_a_book_can_hold(store: Store) -> None:
+    most = entry((chart.RESERVE, MAX_UNITS), (chart.BUFFER, -MAX_UNITS))
+    post(store, most)
+    for more in (entry((chart.RESERVE, 1), (chart.BUFFER, -1)), most):
+        with pytest.raises(Overdrawn):
+            post(store, more)
+    with store.read() as connection:
+        assert journal.balances(connection) == {chart.RESERVE: MAX_UNITS, chart.BUFFER: MAX_UNITS}
+        assert journal.room(connection) == 0
 
 
 def test_balances_of_any_past_entry_can_be_recomputed(store: Store) -> None:

@@ -13,7 +13,7 @@ from issuer.bank.folder import DirectoryFolder
 from issuer.bank.outbox import Outbox
 from issuer.errors import Conflict, InvalidInput, Locked, NotFound, Refused
 from issuer.ledger import chart
-from issuer.money import fen_to_units
+from issuer.money import MAX_UNITS, UNITS_PER_FEN, fen_to_units
 from issuer.operations import batches, customers, deposits, locks, mints, payouts, powers, redemptions, reserve, wallets
 from issuer.operations.customers import Prohibited
 from issuer.operations.payouts import Payout
@@ -735,6 +735,20 @@ def test_an_entry_on_an_account_of_somebody_else_locks_and_posts_nothing(desk: D
     with desk.store.read() as connection:
         assert {lock["scope"] for lock in locks.live(connection)} == {"minting", "payouts"}
         assert "012875000000003, which is none of our accounts" in locks.live(connection)[0]["reason"]
+
+
+@pytest.mark.parametrize("direction", ["credit", "debit"])
+def test_an_entry_of_more_than_the_books_can_hold_locks_and_posts_nothing(
+    desk: Desk, alice: int, direction: str
+) -> None:
+    """It would stop every fact after it, or make balances that are no integers."""
+    most = MAX_UNITS // UNITS_PER_FEN
+    desk.wire(ALICE_BANK, "Alice Limited", most)
+    books = {chart.COLLECTION: fen_to_units(most), chart.customer(alice): fen_to_units(most)}
+    desk.entry(direction, RESERVE, 1)
+    assert (desk.balances(), codes(desk)) == (books, {"unexplained-entry"})
+    desk.entry("debit", COLLECTION, most, counterparty_account=ALICE_BANK, reversal=True)
+    assert desk.balances() == {}, "what was too much may go"
 
 
 @pytest.mark.parametrize("account", [COLLECTION, RESERVE])

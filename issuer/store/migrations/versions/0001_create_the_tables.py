@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("balance", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("balance >= 0", name=op.f("account_not_negative")),
+        sa.CheckConstraint("balance BETWEEN 0 AND 9223372036854775807", name=op.f("account_in_range")),
         sa.PrimaryKeyConstraint("id", name=op.f("account_pk")),
         sa.UniqueConstraint("book", "name", name=op.f("account_book_name_key")),
     )
