@@ -92,8 +92,9 @@ def request_if_due(unit: Unit, policy: Policy) -> int:
 def signed(unit: Unit, fact: Fact) -> None:
     """One attestor's signature. With the quorum's, the report may be posted and the mints it covers sent.
 
-    One that comes later is kept if it says the same: of an attestor more than the quorum needs, or of a report that
-    somebody has posted before its last signature came here.
+    One that comes later is kept if it says the same: of an attestor more than the quorum needs, of a report that
+    somebody has posted before its last signature came here, or of one that another attestor has refused. It tells how
+    much of the log its signer has seen, which the next request must start from.
     """
     told, binding = fact.payload, binding_of(unit.connection)
     row = _by_number(unit.connection, told["number"])
@@ -109,7 +110,7 @@ def signed(unit: Unit, fact: Fact) -> None:
     after = {"signer": told["signer"], "as_of": values["as_of"]}
     after |= {name: format_units(units) for name, units in figures.items()}
     audit.append(unit, "report.signed", f"report:{row.number}", after=after)
-    if len(row.signatures) < len(signatures) == binding.quorum:
+    if row.state != ReportState.REFUSED and len(row.signatures) < len(signatures) == binding.quorum:
         _attest(unit, row, told["report"], signatures)
 
 
@@ -193,8 +194,8 @@ def _due(unit: Unit, policy: Policy) -> bool:
 
 def _problem(row: Row[Any] | None, told: dict[str, Any], binding: Binding) -> str | None:
     signed_ = told["report"]
-    if row is None or (row.state == ReportState.REFUSED and len(row.signatures) < binding.quorum):
-        return "it was not asked for, or is refused already"
+    if row is None:
+        return "it was not asked for"
     if told["signer"] not in binding.attestors:
         return "its signer is no attestor"
     if (told["chain_id"], told["feed"], signed_["token"]) != (binding.chain_id, binding.feed, binding.token):

@@ -831,6 +831,19 @@ def test_a_report_may_be_posted_before_its_last_signature_came(desk: Desk, *, ag
     assert codes(desk) == (set() if agrees else {"bad-report"})
 
 
+def test_a_signature_of_a_report_that_was_refused_is_no_alarm(desk: Desk) -> None:
+    """Its signer was faster, and its file later; what it has seen of the log counts for the next request."""
+    number = int(desk.act(reserve.request)["number"])
+    desk.tell(Door.BANK, "refusal", number=number, by="auditor", code="figures-differ", reason="they differ")
+    desk.sign(number, BANK, reserve=10, credited=0, paid=0, asOf=5)
+    assert codes(desk) == {"report-refused"}
+    with desk.store.read() as connection:
+        refused = reserve.get(connection, number)
+    assert (refused["state"], list(refused["signatures"])) == ("refused", [BANK])
+    desk.act(reserve.request)
+    assert desk.intents("report-request")[-1]["from_size"] == refused["log_size"]
+
+
 def test_a_failed_order_wants_another_report_when_the_one_without_it_is_refused(desk: Desk, alice: int) -> None:
     """Its money is the customer's, and must not wait in the reserve until a report is due anyway."""
     refused_mint(desk, alice, "AccountFrozen", [ALICE])
