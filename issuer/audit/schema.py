@@ -174,6 +174,12 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "payout.accepted": Action("the bank took the order", "its cause", _PAYMENT),
     "payout.rejected": Action("the bank refused it", "its cause", {**_PAYMENT, "reason": "text"}),
+    "payout.arrived": Action(
+        "it was booked where it goes, and not yet where it leaves",
+        "its cause",
+        {**_PAYMENT, "amount": "money"},
+        evidence=_BANK,
+    ),
     "payout.paid": Action(
         "all of it was booked, fee included", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK
     ),

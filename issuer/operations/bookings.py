@@ -39,7 +39,7 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
     if found is not None and _is_its_debit(found, entry):
         _debit(unit, found, entry["amount_fen"], fact.key)
     elif found is not None and _is_its_counterpart(unit.connection, found, entry):
-        _counterpart(unit, found, entry["amount_fen"])
+        _counterpart(unit, found, entry["amount_fen"], fact.key)
     elif found is not None and _is_its_return(unit.connection, found, entry):
         _return(unit, found, entry["amount_fen"], fact.key)
     elif found is not None and _is_its_reversal(found, entry):
@@ -182,7 +182,7 @@ def _sides(found: Payout) -> tuple[str, str]:
     return source, chart.EARLY if found.state is PayoutState.ARRIVED else chart.TRANSIT
 
 
-def _counterpart(unit: Unit, found: Payout, amount_fen: int) -> None:
+def _counterpart(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
     target = chart.RESERVE if found.kind is PayoutKind.MINT else chart.COLLECTION
     source = chart.TRANSIT if found.state is PayoutState.PAID else chart.EARLY
     units = fen_to_units(amount_fen)
@@ -190,7 +190,7 @@ def _counterpart(unit: Unit, found: Payout, amount_fen: int) -> None:
     if found.state is PayoutState.PAID:
         _arrived(unit, found)
     else:
-        payouts.arrive(unit, found)
+        payouts.arrive(unit, found, evidence)
 
 
 def _arrived(unit: Unit, found: Payout) -> None:

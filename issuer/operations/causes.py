@@ -45,6 +45,7 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "deposit.taken": ("entry",),
     "deposit.recalled": ("entry",),
     "entry.suspended": ("entry",),
+    "payout.arrived": ("entry",),
     "payout.paid": ("entry",),
     "payout.partly-returned": ("entry",),
     "payout.returned": ("entry",),

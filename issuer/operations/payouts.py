@@ -141,9 +141,14 @@ def unbook(unit: Unit, found: Payout, amount_fen: int) -> bool:
     return True
 
 
-def arrive(unit: Unit, found: Payout) -> None:
-    """The bank has booked a transfer between our accounts where it goes; where it leaves is told later."""
+def arrive(unit: Unit, found: Payout, evidence: str) -> None:
+    """The bank has booked a transfer between our accounts where it goes; where it leaves is told later.
+
+    It has a record, so that after a restore it comes about in its own place, and not before the bank's answer.
+    """
     move(unit, payout, found.id, OPEN, PayoutState.ARRIVED)
+    after = {"message_id": found.message_id, "amount": format_fen(found.amount_fen)}
+    audit.append(unit, "payout.arrived", found.subject, after=after, evidence=[evidence])
 
 
 def take_back(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
