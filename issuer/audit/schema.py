@@ -174,11 +174,20 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "payout.accepted": Action("the bank took the order", "its cause", _PAYMENT),
     "payout.rejected": Action("the bank refused it", "its cause", {**_PAYMENT, "reason": "text"}),
+    "payout.refused-late": Action(
+        "the bank refused it after it had booked a part", "its cause", {**_PAYMENT, "reason": "text"}
+    ),
     "payout.arrived": Action(
         "it was booked where it goes, and not yet where it leaves",
         "its cause",
         {**_PAYMENT, "amount": "money"},
         evidence=_BANK,
+    ),
+    "payout.partly-paid": Action(
+        "a part of it was booked", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK
+    ),
+    "payout.taken-back": Action(
+        "a part was taken back before all was booked", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK
     ),
     "payout.paid": Action(
         "all of it was booked, fee included", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK

@@ -27,7 +27,7 @@ from issuer.store.facts import News
 from issuer.store.inserts import insert_new
 from issuer.store.states import Door
 from issuer.store.tables import received
-from issuer.store.unit import Store
+from issuer.store.unit import Store, Unit
 
 _SIGNERS = {documents.BANK_TO_ISSUER: "bank", documents.AUDITOR_TO_ISSUER: "auditor"}
 _TOGETHER = 100
@@ -110,15 +110,13 @@ class Inbox:
 
     def _take(self, source: str, found: Sequence[Document]) -> None:
         with self._store.unit("take documents") as unit:
-            known = facts.told(unit.connection, Door.BANK, _asked(found))
-            for item in found:
-                values = {"folder": source, "name": item.name, "digest": item.digest, "at": unit.now}
-                taken = insert_new(unit.connection, received).values(values).returning(received.c.name)
-                # Another process of ours may have taken it meanwhile.
-                if unit.connection.execute(taken).scalar() is not None:
-                    news = _consistent(item, known)
-                    facts.bring(unit, Door.BANK, news)
-                    known |= {each.key: each.payload for each in news}
+            taken = [item for item in found if _claim(unit, source, item)]
+            # Asked for now: who has claimed others meanwhile has brought their facts.
+            known = facts.told(unit.connection, Door.BANK, _asked(taken))
+            for item in taken:
+                news = _consistent(item, known)
+                facts.bring(unit, Door.BANK, news)
+                known |= {each.key: each.payload for each in news}
 
     def _tell_malformed(self, source: str, name: str, digest: str, what: str) -> None:
         # Both are a stranger's, and must fit into a record of the log, which is text.
@@ -133,6 +131,13 @@ class Inbox:
         told = {"name": path, "digest": digest, "what": what, "holds_up": holds_up}
         with self._store.unit("tell a malformed document") as unit:
             facts.bring(unit, Door.BANK, [News(key=key, kind="malformed", payload=told)])
+
+
+def _claim(unit: Unit, source: str, found: Document) -> bool:
+    """Take a document; False if another process of ours has, whose unit is waited for."""
+    values = {"folder": source, "name": found.name, "digest": found.digest, "at": unit.now}
+    claimed = insert_new(unit.connection, received).values(values).returning(received.c.name)
+    return unit.connection.execute(claimed).scalar() is not None
 
 
 def _together(found: Iterable[Document]) -> Iterator[list[Document]]:

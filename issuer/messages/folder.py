@@ -261,7 +261,7 @@ def _sequence_of(form: re.Pattern[str], name: str, write: Callable[[int], str]) 
 
 def _numbered(form: re.Pattern[str], name: str) -> int | None:
     match = form.fullmatch(name)
-    return int(match[1]) if match else None
+    return int(match[1]) if match and int(match[1]) <= MAX_NUMBER else None
 
 
 def _typed(name: str, document: bytes, build: Callable[[dict[str, Any]], _T]) -> _T:

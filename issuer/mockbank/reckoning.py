@@ -80,12 +80,13 @@ def add_up(connection: sqlite3.Connection, notice: Notice, sequence: int, reserv
 def held(connection: sqlite3.Connection, number: int, told: Figures, as_of: int) -> bool:
     """Whether the figures of report `number` were true after a notice, which is then remembered.
 
-    It must not be older than the last notice booked by `as_of`, nor than the one an earlier report was true after.
+    It must not be older than the last notice booked before `as_of`, nor than the one an earlier report was true after.
+    What is booked in that very second may come before the report or after it.
     """
     statement = """
         SELECT MAX(sequence) AS sequence FROM noticed
         WHERE reserve_units = ? AND paid_units = ? AND credited_units = ?
-          AND sequence >= (SELECT MAX(sequence) FROM noticed WHERE booked_at <= ?)
+          AND sequence >= (SELECT COALESCE(MAX(sequence), 0) FROM noticed WHERE booked_at < ?)
           AND sequence >= (SELECT COALESCE(MAX(sequence), 0) FROM audited)
     """
     values = (told.reserve, told.paid, told.credited, as_of)

@@ -43,7 +43,7 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
     elif found is not None and _is_its_return(unit.connection, found, entry):
         _return(unit, found, entry["amount_fen"], fact.key)
     elif found is not None and _is_its_reversal(found, entry):
-        _unbook(unit, found, entry["amount_fen"])
+        _unbook(unit, found, entry["amount_fen"], fact.key)
     elif _is_deposit(policy, entry):
         deposits.take(unit, policy, _credit(fact))
     elif not (found is None and _is_recall(policy, entry) and deposits.recalled(unit, _credit(fact))):
@@ -220,8 +220,8 @@ def _return(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
     locks.engage(unit, scope, "payment-returned", f"{found.message_id} came back", remedy)
 
 
-def _unbook(unit: Unit, found: Payout, amount_fen: int) -> None:
-    is_free = payouts.unbook(unit, found, amount_fen)
+def _unbook(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
+    is_free = payouts.unbook(unit, found, amount_fen, evidence)
     source, target = _sides(found)
     units = fen_to_units(amount_fen)
     cash.post(unit, journal.transfer("taken back", found.subject, debit=source, credit=target, units=units))

@@ -1,4 +1,4 @@
-"""One machine for every payment out: instructed once, then the bank's facts move it.
+"""One machine for every payment out: instructed once, then the bank's facts move it, each with a record.
 
 Silence is never a reason to instruct again: only a rejection or a booked return frees a cause for another payout,
 and the database allows one live payout for one cause.
@@ -103,6 +103,8 @@ def reject(unit: Unit, found: Payout, code: str, reason: str) -> bool:
         if found.state in OPEN:
             # It holds once the bank has taken back what it had booked: see `unbook`.
             move(unit, payout, found.id, OPEN, found.state, reason=text)
+            after = {"message_id": found.message_id, "reason": text}
+            audit.append(unit, "payout.refused-late", found.subject, after=after)
         return False
     _refuse(unit, found, text)
     return True
@@ -122,19 +124,21 @@ def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
     paid = booked == found.amount_fen + found.fee_fen
     state = PayoutState.PAID if paid else found.state
     move(unit, payout, found.id, UNPAID, state, booked_fen=booked)
-    if paid:
-        after = {"message_id": found.message_id, "amount": format_fen(booked)}
-        audit.append(unit, "payout.paid", found.subject, after=after, evidence=[evidence])
+    action, moved = ("payout.paid", booked) if paid else ("payout.partly-paid", amount_fen)
+    after = {"message_id": found.message_id, "amount": format_fen(moved)}
+    audit.append(unit, action, found.subject, after=after, evidence=[evidence])
     return paid
 
 
-def unbook(unit: Unit, found: Payout, amount_fen: int) -> bool:
+def unbook(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
     """The bank takes back what it has booked of an order that is not paid; True if its cause is free again.
 
     It is, if nothing of it is left and the bank has refused the order before.
     """
     left = found.booked_fen - amount_fen
     move(unit, payout, found.id, OPEN, found.state, booked_fen=left)
+    after = {"message_id": found.message_id, "amount": format_fen(amount_fen)}
+    audit.append(unit, "payout.taken-back", found.subject, after=after, evidence=[evidence])
     if left or found.reason is None:
         return False
     _refuse(unit, found, found.reason)

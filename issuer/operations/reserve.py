@@ -110,7 +110,7 @@ def signed(unit: Unit, fact: Fact) -> None:
     after = {"signer": told["signer"], "as_of": values["as_of"]}
     after |= {name: format_units(units) for name, units in figures.items()}
     audit.append(unit, "report.signed", f"report:{row.number}", after=after)
-    if row.state != ReportState.REFUSED and len(row.signatures) < len(signatures) == binding.quorum:
+    if len(row.signatures) < len(signatures) == binding.quorum:
         _attest(unit, row, told["report"], signatures)
 
 
@@ -209,7 +209,7 @@ def _problem(row: Row[Any] | None, told: dict[str, Any], binding: Binding) -> st
 
 
 def _attest(unit: Unit, row: Row[Any], signed_: dict[str, Any], signatures: dict[str, str]) -> None:
-    """The quorum has signed: the log shows it, and the report is posted unless it has been already."""
+    """The quorum has signed: the log shows it, and the report is posted, unless it has been already or was refused."""
     subject = f"report:{row.number}"
     ascending = [signatures[signer] for signer in sorted(signatures, key=lambda signer: int(signer, 16))]
     record = audit.append(unit, "report.attested", subject, after={"signatures": ascending})
