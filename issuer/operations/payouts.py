@@ -124,9 +124,11 @@ def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
     paid = booked == found.amount_fen + found.fee_fen
     state = PayoutState.PAID if paid else found.state
     move(unit, payout, found.id, UNPAID, state, booked_fen=booked)
-    action, moved = ("payout.paid", booked) if paid else ("payout.partly-paid", amount_fen)
-    after = {"message_id": found.message_id, "amount": format_fen(moved)}
-    audit.append(unit, action, found.subject, after=after, evidence=[evidence])
+    after = {"message_id": found.message_id, "amount": format_fen(booked if paid else amount_fen)}
+    if paid:
+        audit.append(unit, "payout.paid", found.subject, after=after, evidence=[evidence])
+    else:
+        audit.append(unit, "payout.partly-paid", found.subject, after=after, evidence=[evidence])
     return paid
 
 

@@ -2,12 +2,14 @@
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from issuer.bank.folder import DirectoryFolder
 from issuer.bank.inbox import Inbox
@@ -26,10 +28,11 @@ from issuer.messages.folder import (
 from issuer.messages.pain import PaymentState, PaymentStatus, write_status
 from issuer.money import fen_to_units
 from issuer.operations import intake, locks
-from issuer.store import tables
-from issuer.store.states import Scope
-from issuer.store.unit import Store
-from tests.clock import START
+from issuer.store import facts, tables
+from issuer.store.facts import News
+from issuer.store.states import Door, Scope
+from issuer.store.unit import Store, Unit
+from tests.clock import START, ManualClock
 from tests.integration.desk import POLICY, Desk
 
 ACCOUNT = "012875000000001"
@@ -340,6 +343,43 @@ def test_a_statement_is_held_against_what_was_noticed(
     assert (inbox.collect(), intake.take(store, POLICY)) == (2, 2)
     with store.read() as connection:
         assert [lock["code"] for lock in locks.live(connection)] == ["statement"] * locked
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_processes_do_not_count_one_booking_twice(
+    database_url: str, folder: DirectoryFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second reads on while the first has not committed the notice before."""
+    one, two = Store(database_url, ManualClock()), Store(database_url, ManualClock())
+    desk = Desk(one)
+    first, second = Inbox(one, folder), Inbox(two, folder)
+    folder.write(BANK_TO_ISSUER, notice_name(1), notice(1, "BK1"))
+    bring, late = facts.bring, list[Thread]()
+
+    def meanwhile(unit: Unit, door: Door, news: Iterable[News]) -> None:
+        bring(unit, door, news)
+        if not late:
+            folder.write(BANK_TO_ISSUER, notice_name(2), booking(2, 40_00, 60_00))
+            late.append(Thread(target=second.collect))
+            late[0].start()
+            while not _waits(one):
+                late[0].join(0.01)
+
+    monkeypatch.setattr(facts, "bring", meanwhile)
+    first.collect()
+    late[0].join()
+    intake.take(one, POLICY)
+    assert desk.balances()[chart.COLLECTION] == fen_to_units(100_00)
+    with one.read() as connection:
+        assert {lock["code"] for lock in locks.live(connection)} == {"contradiction"}
+    one.close()
+    two.close()
+
+
+def _waits(store: Store) -> bool:
+    """Whether a process waits for another one's row."""
+    with store.read() as connection:
+        return bool(connection.scalar(text("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")))
 
 
 # -- a damaged notice

@@ -10,7 +10,7 @@ from eth_account import Account
 
 from issuer.messages import folder, report
 from issuer.messages.camt import read_notice, read_statement, write_notice, write_statement
-from issuer.messages.pain import OrderKind
+from issuer.messages.pain import OrderKind, PaymentOrder
 from issuer.messages.report import SignedReport
 from issuer.mockbank.auditor import Auditor
 from issuer.mockbank.bank import Bank
@@ -97,6 +97,20 @@ def test_a_second_report_in_the_same_second_is_too_early(
     auditor.step()
     assert issuer.report(3, AUDITOR).report == issuer.report(3).report
     assert issuer.refusal(4).code == "log-unproven"
+
+
+@pytest.mark.parametrize("later", [order("M-2", OrderKind.MINT, 10_000), redeem("R-2", 10_000_000, 1_000)])
+def test_what_is_booked_in_the_second_of_a_report_may_come_after_it(
+    bank: Bank, auditor: Auditor, issuer: IssuerSide, clock: ManualClock, later: PaymentOrder
+) -> None:
+    """Blocks and bookings often share a second: the auditor, which reads both, would have called it a false report."""
+    auditor.step()
+    issuer.request(1, 0, clock.now())
+    bank.step()
+    issuer.send(later)
+    bank.step()
+    auditor.step()
+    assert issuer.report(1, AUDITOR).report == issuer.report(1).report
 
 
 def test_what_is_to_leave_the_reserve_is_left_out(

@@ -814,6 +814,22 @@ def test_a_third_signer_comes_late_and_may_only_agree(store: Store, reserve_unit
     assert codes(desk) == (set() if reserve_units == 10 else {"bad-report"})
 
 
+def test_the_quorum_without_the_one_who_refused_is_in_the_log(store: Store) -> None:
+    """Anybody may post what two of three have signed, and the log must show their signatures."""
+    third = "0x" + "CC" * 20
+    desk = Desk(store, attestors=(BANK, AUDITOR, third))
+    number = int(desk.act(reserve.request)["number"])
+    desk.sign(number, BANK, reserve=10, credited=0, paid=0, asOf=5)
+    desk.tell(Door.BANK, "refusal", number=number, by="auditor", code="figures-differ", reason="they differ")
+    desk.sign(number, third, reserve=10, credited=0, paid=0, asOf=5)
+    assert desk.intents("report") == [], "it was refused"
+    desk.chain("reported", number=number, reserve=10, credited=0, paid=0, as_of=5)
+    with desk.store.read() as connection:
+        found, bodies = reserve.get(connection, number), connection.scalars(select(audit_record.c.body)).all()
+    assert found["state"] == "final"
+    assert [decode(body).action for body in bodies].count("report.attested") == 1
+
+
 @pytest.mark.parametrize("agrees", [True, False])
 def test_a_report_may_be_posted_before_its_last_signature_came(desk: Desk, *, agrees: bool) -> None:
     """Whoever has both signatures can post it; the folder brings them one by one."""

@@ -38,7 +38,7 @@ from issuer.operations.replay import Replay
 from issuer.operations.requests import Request, carry_out
 from issuer.store import facts, recovery, tables
 from issuer.store.facts import News
-from issuer.store.states import IntentState, PayoutKind
+from issuer.store.states import Door, IntentState, PayoutKind
 from issuer.store.unit import Store, Unit
 from tests.clock import START, ManualClock
 from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
@@ -268,6 +268,37 @@ def another_order(desk: Copied) -> None:
     desk.entry("credit", "012875000000003", FEN)
 
 
+def slow_answers(desk: Copied) -> None:
+    """The bank answers an order when it has booked another one, or answers it otherwise than it books it."""
+    alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    for _ in range(4):
+        desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    orders = [fund(desk, alice) for _ in range(3)]
+    desk.status(orders[0])
+    desk.book(orders[0])
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    desk.status(orders[1])
+    desk.book(orders[1])
+    desk.mint()
+    told = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": redemptions.DEFAULT_INSTRUCTION}
+    desk.chain("redeemed", **told)
+    desk.act(redemptions.instruct, POLICY)
+    paid = desk.payouts(PayoutKind.REDEEM)[-1]
+    half = {"end_to_end_id": paid.message_id}
+    desk.entry("debit", RESERVE, FEN // 2, **half)
+    desk.status(paid, code="AM04")
+    desk.act(locks.clear, lock_id=1)
+    desk.entry("debit", RESERVE, FEN - FEN // 2, **half)
+    desk.status(orders[2], code="AM04")
+    desk.entry("debit", COLLECTION, FEN // 2, end_to_end_id=orders[2].message_id)
+
+
+def fund(desk: Copied, customer_id: int) -> Payout:
+    """An order whose money the bank is to move."""
+    desk.act(mints.request, POLICY, customer_id=customer_id, wallet=ALICE, value=UNITS)
+    return desk.to_funding()
+
+
 def reverse(desk: Copied, found: Payout) -> None:
     """The bank books an order, and takes it back."""
     told = {"end_to_end_id": found.message_id}
@@ -322,7 +353,9 @@ def near(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("near")
-@pytest.mark.parametrize("scenario", [the_main_job, trouble, people_and_powers, a_small_limit, another_order])
+@pytest.mark.parametrize(
+    "scenario", [the_main_job, trouble, people_and_powers, a_small_limit, another_order, slow_answers]
+)
 def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
     scenario(desk)
     wanted = state(desk.store)
@@ -348,11 +381,14 @@ def catch_up(desk: Copied, store: Store) -> None:
 
 
 def lose(desk: Copied, store: Store) -> None:
-    """Give a copy the records written since as the log has them, and tell it the facts again: the chain's first."""
+    """Give a copy the records written since as the log has them, and tell it the facts again: the chain's first, and
+    the bank's notices before its answers.
+    """
     with desk.store.read() as connection:
         records = connection.execute(select(tables.audit_record).order_by(tables.audit_record.c.id)).all()
-        told = connection.execute(select(tables.fact).order_by(tables.fact.c.door.desc(), tables.fact.c.id)).all()
+        told = connection.execute(select(tables.fact).order_by(tables.fact.c.id)).all()
         cursor = connection.execute(select(tables.cursor)).mappings().one()
+    told = sorted(told, key=lambda row: (row.door != Door.CHAIN, row.door == Door.BANK and row.kind != "entry"))
     with store.unit("lose") as unit:
         known = unit.connection.scalar(select(func.max(tables.audit_record.c.id))) or 0
         for row in records[known:]:

@@ -173,3 +173,4 @@ def test_names_say_what_they_are_about() -> None:
     assert folder.order_of("pain.001-../../x.xml") is None
     assert folder.notice_of("camt.054-7.xml") is None
     assert folder.report_of("report-request-1.json") is None
+    assert folder.request_of(f"report-request-{10**19 - 1}.json") is None, "no document holds such a number"
