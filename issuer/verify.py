@@ -686,6 +686,7 @@ class Burn:
 class Asked:
     """A recorded reserve report: what was asked for, and what came back."""
 
+    asked: int  # place of the record that asks for it
     size: int
     root: str
     figures: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # by signer: as the report's own
@@ -735,7 +736,8 @@ class Book:
         self.live: dict[tuple[str, str], str] = {}  # kind and subject to message id
         self.erased = 0
         self.others = 0  # records of what is not held against the chain: customers, locks, ...
-        self._par: dict[str, int] = defaultdict(int)  # instructed and not refused, by kind
+        self._par: dict[str, int] = defaultdict(int)  # instructed, not refused and not come back, by kind
+        self._paid_before: list[tuple[int, int]] = []  # at the places where a redemption's payment came back
         self._rules = {
             "issuer.bound": self._bound,
             "deposit.taken": self._deposit,
@@ -796,7 +798,7 @@ class Book:
 
     def _recalled(self, place: int, record: Any) -> None:
         subject = record["subject"]
-        if subject in self.recalled:
+        if subject in self.recalled or any((kind, subject) in self.live for kind in ("RETURN", "REFUND")):
             raise Untrue(Statement.ONCE, f"record {place:,} gives {subject} back to the bank again")
         self.recalled.add(subject)
         if self.deposits[subject][0] is not None:
@@ -881,6 +883,8 @@ class Book:
             burn = self.burns.get(_redemption(subject))
             if burn is None or burn.value != par or not 0 <= par - payment.total < 10_000:
                 raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} other than at par less the fee")
+        if payment.kind == "MINT" and par != payment.total:
+            raise Untrue(Statement.ONCE, f"record {place:,} moves {cnh(payment.total)} for {subject} as {cnh(par)}")
         if payment.kind == "UNFUND":
             order = subject.removeprefix("order:")
             if self.held.get(order) != "failed" or {par, payment.total} != {self.orders[order][1]}:
@@ -910,8 +914,10 @@ class Book:
         payment = self._come_back(place, record)
         if payment.back != payment.total:
             raise Untrue(Statement.ONCE, f"record {place:,} says that another amount of {payment.subject} came back")
-        if payment.kind == "MINT":  # before it arrived, so that no report may count it
-            self._par["MINT"] -= payment.par
+        if payment.kind == "REDEEM":
+            self._paid_before.append((place, self._par["REDEEM"]))
+        if payment.kind in ("MINT", "REDEEM"):  # the one before it arrived, so that no report may count it
+            self._par[payment.kind] -= payment.par
         if payment.kind == "UNFUND":
             self._refail(place, payment)
         self._end(payment)
@@ -955,14 +961,16 @@ class Book:
         number, after = int(record["subject"].removeprefix("report:")), record["after"]
         if number in self.reports:
             raise Untrue(Statement.REPORTED, f"record {place:,} asks for report {number} again")
-        self.reports[number] = Asked(after["log_size"], after["log_root"])
+        self.reports[number] = Asked(place, after["log_size"], after["log_root"])
 
     def _signed(self, place: int, record: Any) -> None:
         number, after = int(record["subject"].removeprefix("report:")), record["after"]
         paid, credited = units(after["paid"]), units(after["credited"])
         figures = units(after["reserve"]), paid, credited, after["as_of"]
         self.reports[number].figures[after["signer"].lower()] = figures
-        if paid > self._par["REDEEM"] or credited > self._par["MINT"]:
+        # What comes back after a report was asked for may still be in it.
+        before = [par for at, par in self._paid_before if at > self.reports[number].asked]
+        if paid > max([self._par["REDEEM"], *before]) or credited > self._par["MINT"]:
             raise Untrue(
                 Statement.ONCE,
                 f"record {place:,}: report {number} counts {cnh(paid)} paid and {cnh(credited)} credited, but the "
