@@ -35,14 +35,8 @@ from issuer.messages.transactions import Transaction, decode
 from issuer.store import facts, intents
 from issuer.store.facts import News
 from issuer.store.intents import Intent
-from issuer.store.states import Door, IntentState
+from issuer.store.states import Door, IntentState, TooLarge
 from issuer.store.unit import Store
-
-TOO_LARGE = "TooMuchGas"
-"""The refusal of what would take too large a part of a block."""
-
-OVER_CAPACITY = "OverCapacity"
-"""The refusal of a mint above what a minting limit holds when it is full: unlike OverLimit, time does not help."""
 
 CANCEL_GAS = 21_000
 """A bare transfer."""
@@ -325,7 +319,7 @@ class Sender:
         gas = result.gas_used * 4 // 3 + 30_000
         most = self._most_gas(gas)
         if gas > most:
-            return Refusal(error=TOO_LARGE, arguments=[gas, most])
+            return Refusal(error=TooLarge.GAS, arguments=[gas, most])
         return Draft(intent=intent, target=call.target, data=call.data, gas=gas)
 
     def _refusal(self, ground: Ground, data: str) -> Refusal:
@@ -338,7 +332,7 @@ class Sender:
             capacity = contracts.MINTER.output("bucketOf", bucket)["capacity"]
             # No smaller mint goes through a limit that is closed either.
             if 0 < capacity < asked:
-                return Refusal(error=OVER_CAPACITY, arguments=[key, capacity, asked])
+                return Refusal(error=TooLarge.CAPACITY, arguments=[key, capacity, asked])
         return Refusal(error=error, arguments=list(arguments.values()))
 
     def _most_gas(self, gas: int) -> int:

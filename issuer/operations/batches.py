@@ -19,19 +19,13 @@ from issuer.operations.policy import Policy
 from issuer.operations.transitions import move, move_each
 from issuer.store import intents
 from issuer.store.facts import Fact
-from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState, Scope
+from issuer.store.states import BatchState, Door, IntentState, OrderState, PayoutKind, ReportState, Scope, TooLarge
 from issuer.store.tables import batch, intent, mint_order, payout, redemption, report
 from issuer.store.unit import Unit
 from issuer.tlog import merkle
 
 RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20InvalidReceiver"})
 """Errors of the contract that only end when the order does; every other refusal means wait, or look."""
-
-TOO_LARGE = "TooMuchGas"
-"""What the sender says of a mint that would take more of a block than it may."""
-
-OVER_CAPACITY = "OverCapacity"
-"""What it says of a mint above what a minting limit holds when it is full."""
 
 LIMIT_TOO_SMALL = "a minting limit that is not below its value"
 """What an order waits for that is over it by itself; all others are minted meanwhile."""
@@ -281,10 +275,10 @@ def refused(unit: Unit, fact: Fact) -> None:
     audit.append(unit, "mint.refused", _subject(row), after={"error": error})
     if error in RECIPIENT_FAULTS:
         _fail(unit, row, address=arguments[0], error=error)
-    elif error in (TOO_LARGE, OVER_CAPACITY) and row._mapping["count"] > 1:
+    elif error in tuple(TooLarge) and row._mapping["count"] > 1:
         _split(unit, row)
     else:
-        _note_wait(unit, row, LIMIT_TOO_SMALL if error == OVER_CAPACITY else None)
+        _note_wait(unit, row, LIMIT_TOO_SMALL if error == TooLarge.CAPACITY else None)
         wait(unit, row.reference)
 
 

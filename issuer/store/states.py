@@ -98,6 +98,13 @@ class TransactionState(StrEnum):
     FINAL = "final"
 
 
+class TooLarge(StrEnum):
+    """Why the sender signs no call that a smaller one could do instead; all other refusals are the contract's own."""
+
+    GAS = "TooMuchGas"  # it would take too large a part of a block
+    CAPACITY = "OverCapacity"  # a mint above what a minting limit holds when full: unlike OverLimit, time does not help
+
+
 class Outcome(StrEnum):
     DONE = "done"  # our bytes are in a final block and succeeded
     REVERTED = "reverted"  # our bytes are in a final block and failed

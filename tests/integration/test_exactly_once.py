@@ -12,7 +12,7 @@ from issuer.messages.contracts import TOKEN
 from issuer.money import fen_to_units, format_units
 from issuer.operations import batches, deposits, locks, mints, powers, redemptions, reserve
 from issuer.store import intents, tables
-from issuer.store.states import Door, IntentState, PayoutKind, Scope
+from issuer.store.states import Door, IntentState, PayoutKind, Scope, TooLarge
 from issuer.store.unit import Store
 from tests.clock import START, ManualClock
 from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
@@ -304,7 +304,7 @@ def test_a_full_batch_waits_for_nobody_and_the_rest_for_its_first(desk: Desk, cl
     assert sizes(desk) == [2, 2, 1]
 
 
-@pytest.mark.parametrize("error", [batches.TOO_LARGE, batches.OVER_CAPACITY])
+@pytest.mark.parametrize("error", list(TooLarge))
 def test_a_batch_that_is_too_large_to_be_minted_is_split_and_its_money_covers_both(desk: Desk, error: str) -> None:
     reserved(desk, 5)
     desk.to_funded()

@@ -19,7 +19,7 @@ from issuer.operations.customers import Prohibited
 from issuer.operations.payouts import Payout
 from issuer.operations.requests import Request, carry_out
 from issuer.reports import status
-from issuer.store.states import Door, IntentState, PayoutKind, PayoutState
+from issuer.store.states import Door, IntentState, PayoutKind, PayoutState, TooLarge
 from issuer.store.tables import audit_record, customer, intent, log_tree
 from issuer.store.unit import Store
 from issuer.verify import Book
@@ -346,7 +346,7 @@ def test_an_order_above_the_minting_limit_waits_for_a_higher_one_and_says_so(
     desk: Desk, alice: int, clock: ManualClock
 ) -> None:
     """Alone, that is: nothing is locked, and whatever is smaller is minted."""
-    refused_mint(desk, alice, batches.OVER_CAPACITY, [])
+    refused_mint(desk, alice, TooLarge.CAPACITY, [])
     assert desk.order(1)["waits_for"] == batches.LIMIT_TOO_SMALL
     with desk.store.read() as connection:
         (wait,) = status.orders(mints.every(connection))
@@ -356,7 +356,7 @@ def test_an_order_above_the_minting_limit_waits_for_a_higher_one_and_says_so(
     assert desk.act(batches.send) == 1
     refuse(desk, "OverLimit", [])
     assert desk.order(1)["waits_for"] == "its mint to be final on chain", "it is high enough, and refills"
-    refuse(desk, batches.OVER_CAPACITY, [])
+    refuse(desk, TooLarge.CAPACITY, [])
     desk.mint()
     assert [desk.order(1)[name] for name in ("state", "waits_for", "reason")] == ["final", None, None]
 

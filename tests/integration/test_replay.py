@@ -38,7 +38,7 @@ from issuer.operations.replay import Replay
 from issuer.operations.requests import Request, carry_out
 from issuer.store import facts, recovery, tables
 from issuer.store.facts import News
-from issuer.store.states import Door, IntentState, PayoutKind
+from issuer.store.states import Door, IntentState, PayoutKind, TooLarge
 from issuer.store.unit import Store, Unit
 from tests.clock import START, ManualClock
 from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
@@ -221,7 +221,7 @@ def a_small_limit(desk: Copied) -> None:
     desk.to_funded()
     desk.attest(reserve_units=3 * UNITS, credited=3 * UNITS)
     for _ in range(3):
-        refuse(desk, batches.OVER_CAPACITY, [])
+        refuse(desk, TooLarge.CAPACITY, [])
         desk.act(batches.send)
     _, one, _, two, _ = desk.intents("mint")
     for first, payload in ((1, one), (2, two)):
