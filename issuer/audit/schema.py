@@ -209,7 +209,7 @@ ACTIONS: Mapping[str, Action] = {
         {"signer": "address", "as_of": "time", "reserve": "CNH", "paid": "CNH", "credited": "CNH"},
     ),
     "report.attested": Action("the quorum signed; ascending by signer", _REPORT, {"signatures": "[bytes]"}),
-    "report.refused": Action("one of them, or the feed, refused", _REPORT, {"by": "word", "code": "word"}),
+    "report.refused": Action("one of them, the feed or the issuer refused", _REPORT, {"by": "word", "code": "word"}),
     "report.final": Action("it is on chain, finally", _REPORT, evidence=_CHAIN),
     "statement.taken": Action(
         "a bank statement was read",

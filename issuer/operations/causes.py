@@ -3,7 +3,8 @@
 A fact that bank or chain tell again, the record itself, or a person who knows what was lost.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Column, Row, Table, delete, select, update
@@ -12,7 +13,7 @@ from issuer import audit
 from issuer.audit import schema
 from issuer.audit.record import Record
 from issuer.errors import NotFound
-from issuer.money import parse_units
+from issuer.money import format_fen, parse_fen, parse_units, whole_fen
 from issuer.operations import (
     batches,
     binding,
@@ -33,7 +34,7 @@ from issuer.operations.recall import Recall, Unmatched, name
 from issuer.operations.transitions import move
 from issuer.store import intents, sets, tables
 from issuer.store.facts import Fact
-from issuer.store.states import BatchState, IntentState, PayoutKind, Scope, TransactionState
+from issuer.store.states import BatchState, IntentState, OrderState, PayoutKind, Scope, TransactionState
 from issuer.store.unit import Unit
 
 Act = Callable[[Unit, Policy, Recall], object]
@@ -57,7 +58,7 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "statement.taken": ("statement",),
     "document.contradicted": ("contradiction",),
     "report.signed": ("report",),
-    "report.refused": ("refusal",),
+    "report.refused": ("refusal", "report"),
     "report.final": ("reported",),
     "redemption.burned": ("redeemed",),
     "mint.final": ("minted",),
@@ -81,6 +82,34 @@ def kinds(head: Record) -> tuple[str, ...]:
     """The kinds of facts that bring such a record about; none if no fact does."""
     chain = (head.action.removeprefix("chain."),) if head.action.startswith("chain.") else ()
     return TOLD_BY.get(head.action, chain)
+
+
+def policy_then(policy: Policy, recall: Recall) -> Policy:
+    """The policy as it was when the head was recorded, as far as the log shows that it may have been another."""
+    told = recall.head.after or {}
+    match recall.head.action:
+        case "customer.added":
+            return replace(policy, refused_jurisdictions=policy.refused_jurisdictions - {told["jurisdiction"]})
+        case "mint.requested":
+            return _with_threshold(policy, told)
+        case "deposit.taken":
+            standing = [record.after or {} for record in recall.next if record.action == "mint.requested"]
+            return _with_threshold(policy, standing[0]) if standing else policy
+        case "redemption.burned":
+            outgrown = told["reason"] == redemptions.NOT_ABOVE_THE_FEE
+            return replace(policy, redemption_fee_fen=whole_fen(parse_units(told["value"])) if outgrown else 0)
+        case "redemption.released":
+            return replace(policy, redemption_fee_fen=0)
+        case "payout.instructed":
+            free = told["fee"] == format_fen(0)
+            return replace(policy, redemption_fee_fen=0 if free else parse_fen(told["fee"]))
+    return policy
+
+
+def _with_threshold(policy: Policy, order: Mapping[str, Any]) -> Policy:
+    """One under which an order needed another person's approval, or did not."""
+    value = parse_units(order["value"])
+    return replace(policy, approval_threshold=value - (order["state"] == OrderState.REQUESTED))
 
 
 def _nothing(_unit: Unit, _policy: Policy, recall: Recall) -> None:

@@ -150,8 +150,10 @@ def _contradicted(unit: Unit, fact: Fact) -> None:
 
 def _replaced(unit: Unit, fact: Fact) -> None:
     """Another minter or feed, or other attestors."""
+    before = binding.get(unit.connection)
     binding.follow(unit, fact)
     powers.observed(unit, fact)
+    reserve.signers_changed(unit, before)
 
 
 _WITH_POLICY: dict[str, Callable[[Unit, Policy, Fact], None]] = {

@@ -22,6 +22,8 @@ _RENAMED: dict[str, Column[Any]] = {
 }
 """Records whose subject was drawn or counted then: the row gets the name that the log has for it."""
 
+_FEW = 16
+
 Renamed = tuple[str, str, str]
 """An action, the subject made now, that of the log."""
 
@@ -46,6 +48,11 @@ class Recall:
     def run(self) -> list[Record]:
         """The records of the head's action, actor and moment that follow one another from it on."""
         return [item.record for item in takewhile(self._continues, self._window)]
+
+    @property
+    def next(self) -> list[Record]:
+        """The few records after the head that are of its moment, among them those of its own unit of work."""
+        return [item.record for item in self._window[1:_FEW] if item.record.at == self.head.at]
 
     @property
     def after(self) -> list[Record]:

@@ -23,9 +23,11 @@ from issuer.store.unit import Unit
 DEFAULT_INSTRUCTION = "0x" + "00" * 32
 """The reference that asks for payment to the account registered for the wallet's owner."""
 
+NOT_ABOVE_THE_FEE = "it is not above the fee"
+"""Why a redemption is held of which nothing would be left."""
+
 _SEIZED = "it was seized: its case names who is paid"
 _UNAPPROVED = "another operator's approval of its payee"
-_NOT_ABOVE_THE_FEE = "it is not above the fee"
 
 
 def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
@@ -74,7 +76,7 @@ def instruct(unit: Unit, policy: Policy) -> int:
     instructed = 0
     for row in unit.connection.execute(statement.limit(100)).all():
         if whole_fen(row.value) <= _fee_fen(policy, row):
-            hold(unit, row.id, _NOT_ABOVE_THE_FEE)
+            hold(unit, row.id, NOT_ABOVE_THE_FEE)
             continue
         try:
             payee = payable(unit.connection, row)
@@ -221,7 +223,7 @@ def _obstacle(policy: Policy, customer_id: int | None, reference: str, value: in
     if reference != DEFAULT_INSTRUCTION:
         return "its reference names no registered payout instruction"
     if whole_fen(value) <= policy.redemption_fee_fen:
-        return _NOT_ABOVE_THE_FEE
+        return NOT_ABOVE_THE_FEE
     return None
 
 

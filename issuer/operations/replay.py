@@ -22,7 +22,7 @@ from issuer.audit.record import Record
 from issuer.audit.restoration import Lost
 from issuer.errors import Conflict, IssuerError, Refused, Unreachable
 from issuer.operations import intake, locks
-from issuer.operations.causes import ACTS, ENTERED, SILENT, Act, alone, kinds
+from issuer.operations.causes import ACTS, ENTERED, SILENT, Act, alone, kinds, policy_then
 from issuer.operations.policy import Policy
 from issuer.operations.recall import Recall, Unmatched, rename
 from issuer.store import facts, turn
@@ -215,7 +215,8 @@ class Replay:
 
     def _act(self, unit: Unit, act: Act, recall: Recall, *, silent: bool = False) -> Recall:
         """Act as it was done then. Raises Unmatched unless it records the head, or nothing if it may be silent."""
-        act(replace(unit, actor=recall.head.actor, now=recall.head.at, recall=recall), self._policy, recall)
+        then = replace(unit, actor=recall.head.actor, now=recall.head.at, recall=recall)
+        act(then, policy_then(self._policy, recall), recall)
         if not recall.holds and (recall.used or not silent):
             raise Unmatched("what brings it about has not been told again yet")
         rename(unit, recall.renamed)

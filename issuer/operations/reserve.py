@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from issuer import audit
 from issuer.errors import NotFound, Refused
@@ -21,8 +21,14 @@ from issuer.store.unit import Unit
 TOO_EARLY = "too-early"
 """The bank's refusal of a report whose as-of time would not be later than the last one's."""
 
+_UNACCEPTABLE, _SIGNERS_CHANGED = "bad-report", "signers-changed"
+"""Codes under which the issuer itself gives a report up."""
+
 PAUSE = 5
 """Seconds after a refused report was asked for before another one is."""
+
+_FIGURES = ("reserve", "paid", "credited", "as_of")
+"""What the signers say, and the feed repeats."""
 
 _POSTABLE = (ReportState.REQUESTED, ReportState.ATTESTED, ReportState.REFUSED)
 
@@ -100,8 +106,9 @@ def signed(unit: Unit, fact: Fact) -> None:
     row = _by_number(unit.connection, told["number"])
     problem = _problem(row, told, binding)
     if row is None or problem:
+        _give_up(unit, row, _UNACCEPTABLE)
         reason = f"the answer to report {told['number']} by {told['signer']} is not acceptable: {problem}"
-        locks.engage(unit, Scope.MINTING, "bad-report", reason, "Ask the signer why, then clear the lock.")
+        locks.engage(unit, Scope.MINTING, _UNACCEPTABLE, reason, "Ask the signer why, then clear the lock.")
         return
     signatures = {**row.signatures, told["signer"]: told["signature"]}
     figures = {name: told["report"][name] for name in ("reserve", "paid", "credited")}
@@ -110,8 +117,23 @@ def signed(unit: Unit, fact: Fact) -> None:
     after = {"signer": told["signer"], "as_of": values["as_of"]}
     after |= {name: format_units(units) for name, units in figures.items()}
     audit.append(unit, "report.signed", f"report:{row.number}", after=after)
-    if len(row.signatures) < len(signatures) == binding.quorum:
-        _attest(unit, row, told["report"], signatures)
+    if len(_standing(row.signatures, binding)) < binding.quorum <= len(_standing(signatures, binding)):
+        _attest(unit, row, told["report"], _standing(signatures, binding))
+
+
+def signers_changed(unit: Unit, before: Binding) -> None:
+    """Other attestors, another quorum or feed: a report that waits has its signatures now, or another is asked for.
+
+    Whom it was asked of may be no attestor any more, and who is one now was not asked.
+    """
+    now, row = binding_of(unit.connection), unit.connection.execute(_REQUESTED).one_or_none()
+    if row is None or (now.feed, now.attestors, now.quorum) == (before.feed, before.attestors, before.quorum):
+        return
+    signatures = _standing(row.signatures, now)
+    if now.feed == before.feed and len(signatures) >= now.quorum:
+        _attest(unit, row, _message(row, now.token), signatures)
+    else:
+        _give_up(unit, row, _SIGNERS_CHANGED)
 
 
 def refused(unit: Unit, fact: Fact) -> None:
@@ -131,17 +153,16 @@ def refused(unit: Unit, fact: Fact) -> None:
 def posted(unit: Unit, fact: Fact) -> None:
     """The feed holds a report, finally: it must be one of ours, as it was signed.
 
-    Anybody may post it, also before the last signature has come here.
+    Anybody may post it, also before a signature has come here: then those that come must say the same.
     """
     told = fact.payload
     row = _by_number(unit.connection, told["number"])
-    names = ("reserve", "paid", "credited", "as_of")
-    if row is None or any(getattr(row, name) != told[name] for name in names):
+    if row is None or row.log_root != told["log_root"] or not _figures_agree(row, told):
         reason = f"the feed holds a report {told['number']} that is none of ours"
         remedy = "Two attestors have signed it: ask both, rotate their keys if need be, then clear the lock."
         locks.engage(unit, Scope.MINTING, "unknown-report", reason, remedy)
         return
-    move(unit, report, row.number, _POSTABLE, ReportState.FINAL)
+    move(unit, report, row.number, _POSTABLE, ReportState.FINAL, **{name: told[name] for name in _FIGURES})
     audit.append(unit, "report.final", f"report:{row.number}", evidence=[told["transaction"]])
 
 
@@ -171,7 +192,8 @@ def get(connection: Connection, number: int) -> dict[str, Any]:
 def _asked(connection: Connection, anchor: Row[Any]) -> dict[str, Any]:
     """Which token's report it is, and which log it anchors, from the last size that a signer has seen."""
     binding = binding_of(connection)
-    seen = select(func.max(report.c.log_size)).where(report.c.as_of.is_not(None))
+    answered = or_(report.c.as_of.is_not(None), report.c.reason == _UNACCEPTABLE)
+    seen = select(func.max(report.c.log_size)).where(answered)
     return {
         "chain_id": binding.chain_id,
         "token": binding.token,
@@ -202,10 +224,32 @@ def _problem(row: Row[Any] | None, told: dict[str, Any], binding: Binding) -> st
         return "it names another token"
     if (signed_["logSize"], signed_["logRoot"]) != (row.log_size, row.log_root):
         return "it names another state of the log"
-    figures = (row.reserve, row.paid, row.credited, row.as_of)
-    if row.signatures and figures != tuple(signed_[name] for name in ("reserve", "paid", "credited", "asOf")):
-        return "it differs from the first signer's"
+    if not _figures_agree(row, {**signed_, "as_of": signed_["asOf"]}):
+        return "it differs from what was signed or posted before"
     return None
+
+
+def _figures_agree(row: Row[Any], told: dict[str, Any]) -> bool:
+    """Whether these are the figures of a report, or the first that are told of it."""
+    return row.as_of is None or all(getattr(row, name) == told[name] for name in _FIGURES)
+
+
+def _standing(signatures: dict[str, str], binding: Binding) -> dict[str, str]:
+    """The signatures of those who are attestors."""
+    return {signer: signature for signer, signature in signatures.items() if signer in binding.attestors}
+
+
+def _message(row: Row[Any], token: str) -> dict[str, Any]:
+    """What was signed, under the names of the contract."""
+    figures = {"reserve": row.reserve, "paid": row.paid, "credited": row.credited, "asOf": row.as_of}
+    return {"token": token, "number": row.number, **figures, "logRoot": row.log_root, "logSize": row.log_size}
+
+
+def _give_up(unit: Unit, row: Row[Any] | None, code: str) -> None:
+    """Wait no more for the signatures of a report, so that another one can be asked for."""
+    if row is not None and row.state == ReportState.REQUESTED:
+        move(unit, report, row.number, ReportState.REQUESTED, ReportState.REFUSED, reason=code)
+        audit.append(unit, "report.refused", f"report:{row.number}", after={"by": "issuer", "code": code})
 
 
 def _attest(unit: Unit, row: Row[Any], signed_: dict[str, Any], signatures: dict[str, str]) -> None:

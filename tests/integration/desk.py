@@ -116,8 +116,23 @@ class Desk:
         self.tell(Door.BANK, "refusal", number=number, by="bank", code=code, reason="because")
 
     def chain(self, kind: str, /, **payload: Any) -> None:
-        anchors = {"log_size": 0} if kind == "reported" else {}
+        anchors = self._anchors(payload["number"]) if kind == "reported" else {}
         self.tell(Door.CHAIN, kind, transaction="0x" + "77" * 32, block=2, timestamp=START, **anchors | payload)
+
+    def attestor(self, event: str, attestor: str) -> None:
+        self.chain("attestor", **self._of_the_feed(event), attestor=attestor)
+
+    def quorum(self, quorum: int) -> None:
+        self.chain("attestor", **self._of_the_feed("QuorumSet"), quorum=quorum)
+
+    def _of_the_feed(self, event: str) -> dict[str, Any]:
+        return {"event": event, "version": next(self.numbers), "contract": "feed", "address": FEED}
+
+    def _anchors(self, number: int) -> dict[str, Any]:
+        """The state of the log that a report of ours names."""
+        with self.store.read() as connection:
+            row = reserve.get(connection, number)
+        return {"log_size": row["log_size"], "log_root": row["log_root"]}
 
     # -- the issuer acts
 

@@ -24,10 +24,24 @@ from issuer.store.tables import audit_record, customer, intent, log_tree
 from issuer.store.unit import Store
 from issuer.verify import Book
 from tests.clock import ManualClock
-from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, BOB, BOB_BANK, COLLECTION, POLICY, RESERVE, Desk
+from tests.integration.desk import (
+    ALICE,
+    ALICE_BANK,
+    AUDITOR,
+    BANK,
+    BOB,
+    BOB_BANK,
+    COLLECTION,
+    POLICY,
+    RESERVE,
+    TOKEN,
+    Desk,
+)
 
 FEN = 50_000_00
 UNITS = fen_to_units(FEN)
+THIRD = "0x" + "CC" * 20
+"""An attestor where three are, a stranger else."""
 
 
 @pytest.fixture
@@ -785,11 +799,20 @@ def test_broken_finality_locks_both_ways(desk: Desk) -> None:
 # -- reports
 
 
+def three_attestors(store: Store) -> Desk:
+    """Any two of them attest."""
+    desk = Desk(store, attestors=(BANK, AUDITOR, THIRD))
+    for attestor in (BANK, AUDITOR, THIRD):
+        desk.attestor("AttestorAdded", attestor)
+    desk.quorum(2)
+    return desk
+
+
 def test_a_report_by_a_stranger_locks_minting(desk: Desk, alice: int) -> None:
     with desk.store.read() as connection:
         assert reserve.latest(connection) is None
     number = int(desk.act(reserve.request)["number"])
-    desk.sign(number, "0x" + "CC" * 20, reserve=1, credited=1, paid=0, asOf=1)
+    desk.sign(number, THIRD, reserve=1, credited=1, paid=0, asOf=1)
     assert codes(desk) == {"bad-report"}
     assert alice
 
@@ -802,32 +825,91 @@ def test_two_signers_who_differ_lock_minting(desk: Desk) -> None:
     assert desk.intents("report") == []
 
 
+def test_after_an_unacceptable_answer_another_report_may_be_asked_for(desk: Desk) -> None:
+    """Nobody signs it a second time. Its signer has seen the log up to it, and the next proof must start there."""
+    number = int(desk.act(reserve.request)["number"])
+    desk.sign(number, THIRD, reserve=10, credited=0, paid=0, asOf=5)
+    with desk.store.read() as connection:
+        given_up = reserve.get(connection, number)
+    assert (given_up["state"], given_up["reason"]) == ("refused", "bad-report")
+    assert desk.act(reserve.request)["number"] == number + 1
+    assert desk.intents("report-request")[-1]["from_size"] == given_up["log_size"]
+
+
+def test_a_report_that_waits_has_its_signatures_when_the_quorum_is_lowered(store: Store) -> None:
+    """The third attestor is gone, and that is why it was lowered."""
+    desk = three_attestors(store)
+    desk.quorum(3)
+    number = int(desk.act(reserve.request)["number"])
+    for signer in (BANK, AUDITOR):
+        desk.sign(number, signer, reserve=10, credited=0, paid=0, asOf=5)
+    assert desk.intents("report") == []
+    desk.quorum(2)
+    (posting,) = desk.intents("report")
+    with desk.store.read() as connection:
+        row = reserve.get(connection, number)
+    anchors = {"logSize": row["log_size"], "logRoot": row["log_root"]}
+    figures = {"reserve": 10, "paid": 0, "credited": 0, "asOf": 5}
+    assert posting["report"] == {"token": TOKEN, "number": number, **figures, **anchors}
+    assert posting["signatures"] == [row["signatures"][signer] for signer in (AUDITOR, BANK)], "ascending"
+    desk.sign(number, THIRD, **figures)
+    assert len(desk.intents("report")) == 1, "it is attested already"
+
+
+def test_a_report_whose_signer_is_no_attestor_any_more_is_asked_for_anew(store: Store) -> None:
+    desk = three_attestors(store)
+    number = int(desk.act(reserve.request)["number"])
+    desk.sign(number, BANK, reserve=10, credited=0, paid=0, asOf=5)
+    desk.attestor("AttestorRemoved", BANK)
+    with desk.store.read() as connection:
+        assert reserve.get(connection, number)["reason"] == "signers-changed"
+    assert codes(desk) == set()
+    number = int(desk.act(reserve.request)["number"])
+    for signer in (AUDITOR, THIRD):
+        desk.sign(number, signer, reserve=10, credited=0, paid=0, asOf=6)
+    assert len(desk.intents("report")) == 1
+
+
 @pytest.mark.parametrize("reserve_units", [10, 9])
 def test_a_third_signer_comes_late_and_may_only_agree(store: Store, reserve_units: int) -> None:
-    third = "0x" + "CC" * 20
-    desk = Desk(store, attestors=(BANK, AUDITOR, third))
+    desk = Desk(store, attestors=(BANK, AUDITOR, THIRD))
     number = int(desk.act(reserve.request)["number"])
     for signer in (BANK, AUDITOR):
         desk.sign(number, signer, reserve=10, credited=10, paid=0, asOf=5)
-    desk.sign(number, third, reserve=reserve_units, credited=10, paid=0, asOf=5)
+    desk.sign(number, THIRD, reserve=reserve_units, credited=10, paid=0, asOf=5)
     assert len(desk.intents("report")) == 1
     assert codes(desk) == (set() if reserve_units == 10 else {"bad-report"})
 
 
 def test_the_quorum_without_the_one_who_refused_is_in_the_log(store: Store) -> None:
     """Anybody may post what two of three have signed, and the log must show their signatures."""
-    third = "0x" + "CC" * 20
-    desk = Desk(store, attestors=(BANK, AUDITOR, third))
+    desk = Desk(store, attestors=(BANK, AUDITOR, THIRD))
     number = int(desk.act(reserve.request)["number"])
     desk.sign(number, BANK, reserve=10, credited=0, paid=0, asOf=5)
     desk.tell(Door.BANK, "refusal", number=number, by="auditor", code="figures-differ", reason="they differ")
-    desk.sign(number, third, reserve=10, credited=0, paid=0, asOf=5)
+    desk.sign(number, THIRD, reserve=10, credited=0, paid=0, asOf=5)
     assert desk.intents("report") == [], "it was refused"
     desk.chain("reported", number=number, reserve=10, credited=0, paid=0, as_of=5)
     with desk.store.read() as connection:
         found, bodies = reserve.get(connection, number), connection.scalars(select(audit_record.c.body)).all()
     assert found["state"] == "final"
     assert [decode(body).action for body in bodies].count("report.attested") == 1
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_report_may_be_posted_before_any_signature_came(desk: Desk, *, agrees: bool) -> None:
+    """The folder may be out of reach meanwhile: what is on chain is what the signatures must say."""
+    number = int(desk.act(reserve.request)["number"])
+    desk.chain("reported", number=number, reserve=10, credited=0, paid=0, as_of=5)
+    for signer in (BANK, AUDITOR):
+        desk.sign(number, signer, reserve=10 if agrees else 9, credited=0, paid=0, asOf=5)
+    assert codes(desk) == (set() if agrees else {"bad-report"})
+    assert desk.intents("report") == [], "it is there already"
+    with desk.store.read() as connection:
+        records = [decode(body) for body in connection.scalars(select(audit_record.c.body)).all()]
+    told = [record.action for record in records if record.subject == f"report:{number}"]
+    signed = ["report.signed", "report.signed", "report.attested"] if agrees else []
+    assert told == ["report.requested", "report.final", *signed]
 
 
 @pytest.mark.parametrize("agrees", [True, False])

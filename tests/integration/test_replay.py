@@ -34,6 +34,7 @@ from issuer.operations import (
     wallets,
 )
 from issuer.operations.payouts import Payout
+from issuer.operations.policy import Policy
 from issuer.operations.replay import Replay
 from issuer.operations.requests import Request, carry_out
 from issuer.store import facts, recovery, tables
@@ -56,6 +57,7 @@ OURS = frozenset(("refused", "sent", "stuck", "halted", "low-gas"))
 class Copied(Desk):
     """A desk whose database is copied after everything that happens."""
 
+    today: Policy = POLICY  # the copies are recovered under it
     clock: ManualClock = field(default_factory=ManualClock)
     path: Path = Path()
     copies: list[Path] = field(default_factory=list)
@@ -239,6 +241,11 @@ def another_order(desk: Copied) -> None:
     desk.sign(number, BANK, asOf=START, **figures)
     desk.chain("reported", number=number, as_of=START, **figures)
     desk.sign(number, AUDITOR, asOf=START, **figures)
+    desk.pass_time()
+    number = int(desk.act(reserve.request)["number"])
+    desk.chain("reported", number=number, as_of=START + 1, **figures)
+    for signer in (BANK, AUDITOR):
+        desk.sign(number, signer, asOf=START + 1, **figures)
     alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
@@ -266,6 +273,38 @@ def another_order(desk: Copied) -> None:
         desk.act(locks.clear, lock_id=lock_id)
     desk.act(redemptions.instruct, POLICY)
     desk.entry("credit", "012875000000003", FEN)
+
+
+def other_rules(desk: Copied) -> None:
+    """The fee, the threshold and the countries served were others then: the copies are recovered under today's."""
+    desk.policy = replace(POLICY, approval_threshold=1, redemption_fee_fen=20_00, refused_jurisdictions=frozenset())
+    desk.today = replace(POLICY, redemption_fee_fen=FEN)
+    desk.wire("999000000009", "Mallory", 1_00)
+    alice_limited = {"name": "Alice Limited", "jurisdiction": "CN", "bank_account": ALICE_BANK}
+    alice = desk.act(customers.add, desk.policy, **alice_limited)["id"]
+    given = desk.act(wallets.challenge, desk.policy, customer_id=alice, address=ALICE, standing=True)
+    desk.act(wallets.register, address=ALICE, text=given["challenge"], controlled=True)
+    desk.chain("verified", account=ALICE)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, desk.policy, customer_id=alice, wallet=ALICE, value=UNITS, actor="operator:ann")
+    desk.act(mints.reject, order_id=2, actor="operator:ben")
+    desk.act(mints.approve, order_id=1, actor="operator:ben")
+    desk.policy = replace(desk.policy, approval_threshold=10 * POLICY.approval_threshold)
+    desk.wire(ALICE_BANK, "Alice Limited", 2 * POLICY.approval_threshold // 10_000)
+    units = UNITS + 2 * POLICY.approval_threshold
+    desk.to_funded()
+    desk.attest(reserve_units=units, credited=units)
+    desk.mint()
+    told = {"account": ALICE, "reference": redemptions.DEFAULT_INSTRUCTION}
+    desk.chain("redeemed", id=UNITS, value=UNITS, **told)
+    small = fen_to_units(20_00)
+    desk.chain("redeemed", id=UNITS + small, value=small, **told)
+    desk.act(redemptions.instruct, desk.policy)
+    paid = desk.payouts(PayoutKind.REDEEM)[-1]
+    assert paid.fee_fen == 20_00
+    desk.book(paid)
+    desk.policy = replace(desk.policy, redemption_fee_fen=0)
+    desk.act(redemptions.release, desk.policy, redemption_id=UNITS + small)
 
 
 def slow_answers(desk: Copied) -> None:
@@ -354,7 +393,7 @@ def near(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.usefixtures("near")
 @pytest.mark.parametrize(
-    "scenario", [the_main_job, trouble, people_and_powers, a_small_limit, another_order, slow_answers]
+    "scenario", [the_main_job, trouble, people_and_powers, a_small_limit, another_order, other_rules, slow_answers]
 )
 def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
     scenario(desk)
@@ -370,14 +409,14 @@ def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copi
 
 def catch_up(desk: Copied, store: Store) -> None:
     lose(desk, store)
-    again = Replay(store, POLICY)
+    again = Replay(store, desk.today)
     again.run()
     while (obstacle := again.obstacle()) is not None:
         assert obstacle.lost.record.action in causes.ENTERED, obstacle
         name, account = NAMES[obstacle.lost.record.subject]
         again.enter(name=name, account=account, actor="operator:cho")
         again.run()
-    intake.take(store, POLICY)
+    intake.take(store, desk.today)
 
 
 def lose(desk: Copied, store: Store) -> None:
