@@ -29,10 +29,10 @@ def beancount(connection: Connection) -> Iterator[str]:
         "",
     )
     for name in _names(lines):
-        yield f"{_day(lines[0].at)} open {_beancount_name(name)} {chart.BOOK}"
+        yield f"{_day(min(line.at for line in lines))} open {_beancount_name(name)} {chart.BOOK}"
     for first, group in _entries(lines):
         yield from ("", f'{_day(first.at)} * "{first.description}"')
-        yield from (f"  entry: {first.entry_id}", f'  at: "{utc(first.at)}"', f'  subject: "{first.subject}"')
+        yield from (f"  entry: {first.entry_id}", f'  at: "{utc(first.at)}"', f"  subject: {_quoted(first.subject)}")
         yield from (f"  {_beancount_name(line.account)}  {format_units(line.amount)} {chart.BOOK}" for line in group)
     yield ""
     for name, units in _closing(connection, lines):
@@ -78,8 +78,14 @@ def _day(at: int) -> date:
 
 
 def _after(lines: Sequence[Line]) -> date:
-    """A balance is asserted at the beginning of a day: the one after the last entry."""
-    return _day(lines[-1].at) + timedelta(days=1)
+    """A balance is asserted at the beginning of a day: the one after the last entry's, whatever the clock did."""
+    return _day(max(line.at for line in lines)) + timedelta(days=1)
+
+
+def _quoted(text: str) -> str:
+    """A bank's reference may hold any character."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _beancount_name(name: str) -> str:

@@ -126,18 +126,16 @@ def _formerly(connection: Connection, reference: str) -> list[str]:
 
 
 def _covering(connection: Connection, batches: Sequence[str]) -> list[str]:
-    """The report that stood when a batch's mint was released: the last one attested before."""
+    """The report that stood when a batch's mint was released: the last one attested or posted before."""
     released = [entry.id for entry in trail.trace(connection, batches) if entry.record.action == "mint.released"]
     if not released:
         return []
-    statement = (
-        select(audit_record.c.subject)
-        .where(audit_record.c.subject.startswith("report:"), audit_record.c.id < min(released))
-        .group_by(audit_record.c.subject)
-        .order_by(func.max(audit_record.c.id).desc())
-    )
-    for subject in connection.scalars(statement).all():
-        if any(entry.record.action == "report.attested" for entry in trail.trace(connection, [subject])):
+    asked = audit_record.c.subject.startswith("report:"), audit_record.c.id < min(released)
+    numbers = select(audit_record.c.subject).where(*asked).group_by(audit_record.c.subject)
+    latest_first = numbers.order_by(func.length(audit_record.c.subject).desc(), audit_record.c.subject.desc())
+    for subject in connection.scalars(latest_first).all():
+        records = [entry for entry in trail.trace(connection, [subject]) if entry.id < min(released)]
+        if any(entry.record.action in ("report.attested", "report.final") for entry in records):
             return [subject]
     return []
 

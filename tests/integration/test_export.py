@@ -11,10 +11,15 @@ import pytest
 from beancount import loader
 from beancount.core.data import Transaction
 
+from issuer.ledger import chart, journal
 from issuer.money import UNITS_PER_CNH
 from issuer.reports import export
+from issuer.store.unit import Store
 from tests import anvil, stranger
+from tests.clock import ManualClock
 from tests.world import World
+
+DAY = 24 * 3600
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,28 @@ def test_beancount_finds_a_wrong_figure(world: World, tmp_path: Path) -> None:
     path.write_text(text.replace("Assets:Bank:Collection  1000000.000000", "Assets:Bank:Collection  1000001.000000", 1))
     _, errors, _ = loader.load_file(str(path))
     assert {type(error).__name__ for error in errors} >= {"ValidationError", "BalanceError"}
+
+
+def test_beancount_reads_any_reference_and_any_clock(tmp_path: Path) -> None:
+    """A bank's reference holds a quote and a backslash, and the clock was set back by a day after the first entry."""
+    clock = ManualClock()
+    store = Store(f"sqlite:///{tmp_path}/issuer.db", clock)
+    store.migrate()
+    references = ['a "quote"', "a back\\slash", 'both \\"']
+    for reference in references:
+        with store.unit("book") as unit:
+            about = {"debit": chart.COLLECTION, "credit": chart.SUSPENSE}
+            journal.post(unit, journal.transfer("came in", f"deposit:{reference}", units=1, **about))
+        clock.advance(-DAY)
+    with store.read() as connection:
+        text = "\n".join(export.beancount(connection)) + "\n"
+    store.close()
+    path = tmp_path / "books.beancount"
+    path.write_text(text)
+    entries, errors, _ = loader.load_file(str(path))
+    assert errors == []
+    subjects = [entry.meta["subject"] for entry in entries if isinstance(entry, Transaction)]
+    assert sorted(subjects) == sorted(f"deposit:{reference}" for reference in references)
 
 
 def test_hledger_text_balances_too(world: World) -> None:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from issuer.errors import Conflict, InvalidInput, NotFound
 from issuer.ledger import chart
 from issuer.money import fen_to_units
-from issuer.operations import mints, reserve
+from issuer.operations import batches, mints, reserve
 from issuer.reports import reconciliation, status, trace
 from issuer.reports.reconciliation import Books, Chain, Closing
 from issuer.store import facts
 from issuer.store.facts import News
 from issuer.store.states import Door
 from issuer.store.unit import Store
-from tests.integration.desk import ALICE, ALICE_BANK, COLLECTION, POLICY, RESERVE, Desk
+from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, COLLECTION, POLICY, RESERVE, Desk
 
 ACCOUNTS = {COLLECTION: chart.COLLECTION, RESERVE: chart.RESERVE}
 NAME = "Alice Limited"
@@ -221,6 +221,23 @@ def test_a_number_that_names_two_things_is_asked_about(desk: Desk, alice: int) -
     desk.chain("redeemed", account=ALICE, id=1, value=1, reference="0x" + "00" * 32)
     with desk.store.read() as connection, pytest.raises(InvalidInput):
         trace.subjects(connection, "1")
+
+
+def test_a_trace_names_the_report_that_covered_the_mint(desk: Desk, alice: int) -> None:
+    """One without the money was attested before it, and was posted only after it."""
+    _wire(desk, "w", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    without = desk.attest(reserve_units=0, credited=0)
+    desk.to_funded()
+    desk.pass_time()
+    covering = int(desk.act(reserve.request)["number"])
+    for signer in (BANK, AUDITOR):
+        desk.sign(covering, signer, reserve=UNITS, credited=UNITS, paid=0, asOf=_as_of(desk, without) + 1)
+    _post(desk, without, reserve=0, credited=0)
+    desk.act(batches.attest)
+    desk.act(batches.send)
+    with desk.store.read() as connection:
+        assert trace.subjects(connection, "order:1")[-1] == f"report:{covering}"
 
 
 def test_a_trace_is_in_the_order_of_time(desk: Desk, alice: int) -> None:
