@@ -27,14 +27,17 @@ from issuer.tlog import merkle
 RECIPIENT_FAULTS = frozenset({"AccountNotVerified", "AccountFrozen", "ERC20InvalidReceiver"})
 """Errors of the contract that only end when the order does; every other refusal means wait, or look."""
 
-LIMIT_TOO_SMALL = "a minting limit that is not below its value"
-"""What an order waits for that is over it by itself; all others are minted meanwhile."""
+OVER_LIMIT = "OverLimit"
+"""The contract's error for a mint above what a minting limit holds now, and not above what it holds when full."""
 
 _GATHERED = 5
 """Batches formed in one unit of work."""
 
 PAUSE = 5
-"""Seconds before a mint that the contract would refuse is tried again."""
+"""Seconds before a mint that the contract would refuse is tried again; twice as long after every further refusal."""
+
+_DOUBLINGS = 6
+LONGEST_PAUSE = PAUSE << _DOUBLINGS
 
 _IN_STATE = select(batch).where(batch.c.state == bindparam("state")).order_by(batch.c.id)
 _RESERVED = (
@@ -147,7 +150,8 @@ def attest(unit: Unit) -> int:
 def send(unit: Unit) -> int:
     """Write the mint intents of attested batches that have none alive; the number written.
 
-    None while the last report does not cover them any more: the contract would refuse them one by one.
+    None while the last report does not cover them any more: the contract would refuse them one by one. Nor of those
+    behind one that waits for a limit to refill: smaller ones would take again and again what it waits for.
     """
     latest = _latest_report(unit.connection)
     if latest is None or locks.locked(unit.connection, Scope.MINTING):
@@ -155,12 +159,15 @@ def send(unit: Unit) -> int:
     if not _covers(latest, minted_and_released(unit.connection)):
         return 0
     # A time further off than a pause was written by a clock that has been set back since.
-    pausing = range(unit.now + 1, unit.now + PAUSE + 1)
-    rows = [row for row in _batches(unit.connection, BatchState.ATTESTED) if row.not_before not in pausing]
-    rows = [row for row in rows if not _carried(unit.connection, row)]
-    for row in rows:
-        send_one(unit, row)
-    return len(rows)
+    pausing = range(unit.now + 1, unit.now + LONGEST_PAUSE + 1)
+    sent = 0
+    for row in _batches(unit.connection, BatchState.ATTESTED):
+        if row.not_before not in pausing and not _carried(unit.connection, row):
+            send_one(unit, row)
+            sent += 1
+        if row.refusal == OVER_LIMIT:
+            break
+    return sent
 
 
 def send_one(unit: Unit, row: Row[Any]) -> None:
@@ -241,7 +248,7 @@ def minted(unit: Unit, fact: Fact) -> None:
         return
     move(unit, batch, row.id, BatchState.ATTESTED, BatchState.FINAL, first=fact.payload["first"])
     intents.done(unit, "mint", _subject(row))
-    finals = update(mint_order).where(mint_order.c.batch_id == row.id).values(state=OrderState.FINAL, reason=None)
+    finals = update(mint_order).where(mint_order.c.batch_id == row.id).values(state=OrderState.FINAL)
     unit.connection.execute(finals)
     units = row.value
     entry = journal.transfer("minted", _subject(row), debit=chart.IN_FLIGHT, credit=chart.OUTSTANDING, units=units)
@@ -278,14 +285,21 @@ def refused(unit: Unit, fact: Fact) -> None:
     elif error in tuple(TooLarge) and row._mapping["count"] > 1:
         _split(unit, row)
     else:
-        _note_wait(unit, row, LIMIT_TOO_SMALL if error == TooLarge.CAPACITY else None)
-        wait(unit, row.reference)
+        wait(unit, row.reference, error)
 
 
-def wait(unit: Unit, reference: str) -> None:
-    """Leave a batch as it is for a moment; the next intent reads the chain's numbers again."""
-    statement = update(batch).where(batch.c.reference == reference).values(not_before=unit.now + PAUSE)
-    unit.connection.execute(statement)
+def wait(unit: Unit, reference: str, refusal: str | None = None) -> None:
+    """Leave a batch as it is for a while; the next intent reads the chain's numbers again."""
+    row = _by_reference(unit.connection, reference)
+    pause = PAUSE << min(row.refusals, _DOUBLINGS)
+    values = {"not_before": unit.now + pause, "refusals": row.refusals + 1, "refusal": refusal}
+    unit.connection.execute(update(batch).where(batch.c.id == row.id).values(values))
+
+
+def try_again(unit: Unit) -> None:
+    """What refused mints were waiting for may be there: a report, a higher limit, an act that goes on."""
+    waiting = batch.c.state == BatchState.ATTESTED, batch.c.refusals > 0
+    unit.connection.execute(update(batch).where(*waiting).values(not_before=0, refusals=0))
 
 
 def unfunded(unit: Unit, found: Payout) -> None:
@@ -372,8 +386,8 @@ def _insert(
 ) -> int:
     """A batch of these orders, which were in another one before if that is named."""
     reference, value = _reference(orders), sum(order.value for order in orders)
-    values = {"reference": reference, "count": len(orders), "value": value, "not_before": 0, "at": unit.now}
-    statement = insert(batch).values(**values, state=state).returning(batch.c.id)
+    values = {"reference": reference, "count": len(orders), "value": value, "at": unit.now}
+    statement = insert(batch).values(**values, state=state, not_before=0, refusals=0).returning(batch.c.id)
     batch_id = int(unit.connection.execute(statement).scalar_one())
     _record(unit, reference, orders, formerly)
     return batch_id
@@ -410,16 +424,9 @@ def _keep_only(unit: Unit, row: Row[Any], rest: Sequence[Row[Any]]) -> None:
     ids, places = [order.id for order in rest], {"position": range(len(rest))}
     move_each(unit, mint_order, ids, OrderState.BATCHED, OrderState.BATCHED, places)
     reference, value = _reference(rest), sum(order.value for order in rest)
-    values = {"reference": reference, "count": len(rest), "value": value}
+    values = {"reference": reference, "count": len(rest), "value": value, "refusals": 0, "refusal": None}
     unit.connection.execute(update(batch).where(batch.c.id == row.id).values(values))
     _record(unit, reference, rest, row.reference)
-
-
-def _note_wait(unit: Unit, row: Row[Any], reason: str | None) -> None:
-    """Have a batch's orders say what they wait for, if it is something that a person must do."""
-    changed = mint_order.c.reason.is_distinct_from(reason)
-    statement = update(mint_order).where(mint_order.c.batch_id == row.id, changed).values(reason=reason)
-    unit.connection.execute(statement)
 
 
 def _split(unit: Unit, row: Row[Any]) -> None:

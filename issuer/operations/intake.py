@@ -154,6 +154,13 @@ def _replaced(unit: Unit, fact: Fact) -> None:
     binding.follow(unit, fact)
     powers.observed(unit, fact)
     reserve.signers_changed(unit, before)
+    batches.try_again(unit)
+
+
+def _eased(unit: Unit, fact: Fact) -> None:
+    """An act goes on, or a limit is another."""
+    powers.observed(unit, fact)
+    batches.try_again(unit)
 
 
 _WITH_POLICY: dict[str, Callable[[Unit, Policy, Fact], None]] = {
@@ -165,8 +172,6 @@ _OBSERVED = (
     "frozen",
     "unfrozen",
     "stopped",
-    "resumed",
-    "limit",
     "policy",
     "hook",
     "age",
@@ -178,6 +183,7 @@ _OBSERVED = (
 
 _PLAIN: dict[str, Callable[[Unit, Fact], None]] = {
     **dict.fromkeys(_OBSERVED, powers.observed),
+    **dict.fromkeys(("resumed", "limit"), _eased),
     **dict.fromkeys(("minter", "feed", "attestor"), _replaced),
     "role": powers.ruled,
     "retired": powers.retired,

@@ -18,7 +18,7 @@ from issuer.operations import customers, locks, wallets
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move, move_all
 from issuer.store import turn
-from issuer.store.states import BatchState, OrderState, Scope, WalletState
+from issuer.store.states import BatchState, OrderState, Scope, TooLarge, WalletState
 from issuer.store.tables import account, batch, mint_order, wallet
 from issuer.store.unit import Unit
 
@@ -41,6 +41,7 @@ _VIEWS = (
         *mint_order.c,
         batch.c.state.label("batch_state"),
         batch.c.reference.label("batch_reference"),
+        batch.c.refusal,
         (batch.c.first + mint_order.c.position).label("number"),
         wallet.c.state.label("wallet_state"),
     )
@@ -190,6 +191,20 @@ _BATCH_WAITS = {
     BatchState.ATTESTED: "its mint to be final on chain",
 }
 
+LIMIT_TOO_SMALL = "a minting limit that is not below its value"
+"""What an order waits for that is over it by itself; all others are minted meanwhile."""
+
+_REFUSALS = {
+    "ActStopped": "minting to be resumed on chain",
+    "OverLimit": "a minting limit to refill",
+    TooLarge.CAPACITY: LIMIT_TOO_SMALL,
+}
+
+
+def _refused(error: str) -> str:
+    """What a mint waits for that the contract would have refused."""
+    return _REFUSALS.get(error, f"the contract to take it, which last said {error}")
+
 
 def _waits_for(connection: Connection, row: RowMapping) -> str | None:
     """What has to happen before the order moves on, in words for the person who asks."""
@@ -204,5 +219,5 @@ def _waits_for(connection: Connection, row: RowMapping) -> str | None:
     if row["state"] == OrderState.FAILED:
         return "the bank to move its money back"
     if row["state"] == OrderState.BATCHED:
-        return row["reason"] or _BATCH_WAITS.get(row["batch_state"])
+        return _refused(row["refusal"]) if row["refusal"] else _BATCH_WAITS.get(row["batch_state"])
     return None

@@ -164,6 +164,7 @@ def posted(unit: Unit, fact: Fact) -> None:
         return
     move(unit, report, row.number, _POSTABLE, ReportState.FINAL, **{name: told[name] for name in _FIGURES})
     audit.append(unit, "report.final", f"report:{row.number}", evidence=[told["transaction"]])
+    batches.try_again(unit)
 
 
 def not_posted(unit: Unit, subject: str, reason: str) -> None:

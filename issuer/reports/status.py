@@ -19,6 +19,7 @@ from issuer.store.states import (
     ProposalState,
     RedemptionState,
     ReportState,
+    TooLarge,
     TransactionState,
 )
 from issuer.store.tables import audit_record, cursor, fact, intent, redemption, report, signer, transaction
@@ -215,14 +216,19 @@ def _last_report(connection: Connection) -> Row[Any] | None:
     return connection.execute(statement).one_or_none()
 
 
+_REFUSAL_REMEDIES = {
+    TooLarge.CAPACITY: "See which with `issuer limit show`, then: issuer limit raise KEY --capacity ... --refill ... "
+    "--case ...",
+    "ActStopped": "When it may go on: issuer resume mint --case ...",
+}
+
+
 def _order_remedy(row: Mapping[str, Any]) -> str | None:
     if row["state"] == OrderState.REQUESTED:
         return f"issuer mint approve {row['id']} --operator ANOTHER"
     if row["state"] == OrderState.APPROVED:
         return f"To withdraw it: issuer mint cancel {row['id']}"
-    if row["state"] == OrderState.BATCHED and row["reason"]:
-        return "See which with `issuer limit show`, then: issuer limit raise KEY --capacity ... --refill ... --case ..."
-    return None
+    return _REFUSAL_REMEDIES.get(row["refusal"]) if row["state"] == OrderState.BATCHED else None
 
 
 def _lateness(row: Mapping[str, Any], now: int) -> str:

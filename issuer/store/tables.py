@@ -290,6 +290,8 @@ batch = Table(
     Column("state", State, nullable=False),
     Column("first", BigInteger, unique=True),  # the first order's number, once final
     Column("not_before", BigInteger, nullable=False),  # a refused mint is not tried again before this time
+    Column("refusals", Integer, nullable=False),  # one after the other: each makes the next pause longer
+    Column("refusal", Text),  # the last one's error, until the batch is another
     Column("at", BigInteger, nullable=False),
 )
 Index("batch_state_idx", batch.c.state, batch.c.id)

@@ -106,7 +106,8 @@ def _seed_batch(unit: Unit, start: int, count: int) -> None:
     names = [f"0x{id_:064x}" for id_ in ids]
     reference, customer_id = f"0x{2**200 + start:064x}", batch_id % system.CUSTOMERS + 1
     row: dict[str, list[Any]] = {"id": [batch_id], "reference": [reference], "first": [10**9 + start], "count": [count]}
-    sets.insert(unit, batch, row, value=count * system.VALUE, state=BatchState.FINAL, not_before=0, at=unit.now)
+    ended = {"state": BatchState.FINAL, "not_before": 0, "refusals": 0}
+    sets.insert(unit, batch, row, value=count * system.VALUE, **ended, at=unit.now)
     columns: dict[str, list[Any]] = {
         "id": ids,
         "commitment": names,

@@ -356,20 +356,62 @@ def test_any_other_refusal_of_the_contract_waits(desk: Desk, alice: int, clock: 
     assert desk.payouts(PayoutKind.UNFUND) == []
 
 
+def test_a_mint_that_is_refused_again_is_tried_less_and_less_often(desk: Desk, alice: int, clock: ManualClock) -> None:
+    """Each trial leaves two records for ever. What may end the refusal ends the pause."""
+    refused_mint(desk, alice, "ActStopped", [])
+    pauses = []
+    for _ in range(8):
+        pauses.append(_seconds_to_the_next_mint(desk, clock))
+        refuse(desk, "ActStopped", [])
+    assert pauses == [5, 10, 20, 40, 80, 160, 320, 320]
+    with desk.store.read() as connection:
+        (wait,) = status.orders(mints.every(connection))
+    assert (wait.why, wait.do) == ("minting to be resumed on chain", "When it may go on: issuer resume mint --case ...")
+    desk.chain("resumed", contract="token", event="Resumed", stops=1)
+    assert desk.act(batches.send) == 1
+    refuse(desk, "WrongNumber", [])
+    assert _seconds_to_the_next_mint(desk, clock) == 5
+
+
+def _seconds_to_the_next_mint(desk: Desk, clock: ManualClock) -> int:
+    began = clock.now()
+    while not desk.act(batches.send):
+        clock.advance(1)
+    return clock.now() - began
+
+
+def test_smaller_mints_do_not_take_what_a_larger_one_waits_for(desk: Desk, alice: int, clock: ManualClock) -> None:
+    """A limit refills as slowly as it is told to; who came first is minted first."""
+    refused_mint(desk, alice, "OverLimit", [])
+    first = desk.intents("mint")[-1]["reference"]
+    desk.wire(ALICE_BANK, "Alice Limited", 1_00)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS_PER_FEN * 100)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS + UNITS_PER_FEN * 100, credited=UNITS + UNITS_PER_FEN * 100)
+    assert [payload["reference"] for payload in desk.intents("mint")] == [first]
+    clock.advance(batches.PAUSE + 1)
+    assert desk.act(batches.send) == 1
+    assert [payload["reference"] for payload in desk.intents("mint")] == [first, first]
+    desk.mint()
+    assert desk.act(batches.send) == 1
+    desk.mint(first=2)
+    assert (desk.order(1)["state"], desk.order(2)["state"]) == ("final", "final")
+
+
 def test_an_order_above_the_minting_limit_waits_for_a_higher_one_and_says_so(
     desk: Desk, alice: int, clock: ManualClock
 ) -> None:
     """Alone, that is: nothing is locked, and whatever is smaller is minted."""
     refused_mint(desk, alice, TooLarge.CAPACITY, [])
-    assert desk.order(1)["waits_for"] == batches.LIMIT_TOO_SMALL
+    assert desk.order(1)["waits_for"] == mints.LIMIT_TOO_SMALL
     with desk.store.read() as connection:
         (wait,) = status.orders(mints.every(connection))
-    assert (wait.why, "issuer limit raise" in str(wait.do)) == (batches.LIMIT_TOO_SMALL, True)
+    assert (wait.why, "issuer limit raise" in str(wait.do)) == (mints.LIMIT_TOO_SMALL, True)
     assert codes(desk) == set()
     clock.advance(batches.PAUSE + 1)
     assert desk.act(batches.send) == 1
     refuse(desk, "OverLimit", [])
-    assert desk.order(1)["waits_for"] == "its mint to be final on chain", "it is high enough, and refills"
+    assert desk.order(1)["waits_for"] == "a minting limit to refill", "it is high enough now"
     refuse(desk, TooLarge.CAPACITY, [])
     desk.mint()
     assert [desk.order(1)[name] for name in ("state", "waits_for", "reason")] == ["final", None, None]

@@ -229,7 +229,7 @@ def a_small_limit(desk: Copied) -> None:
     for first, payload in ((1, one), (2, two)):
         desk.chain("minted", first=first, reference=payload["reference"], orders=payload["orders"])
     assert [desk.order(number)["state"] for number in (1, 2, 3)] == ["final", "final", "batched"]
-    assert desk.order(3)["waits_for"] == batches.LIMIT_TOO_SMALL
+    assert desk.order(3)["waits_for"] == mints.LIMIT_TOO_SMALL
 
 
 def another_order(desk: Copied) -> None:
@@ -453,7 +453,7 @@ _COMPARED = (
     "lock",
 )
 
-_DRAWN = frozenset(("challenge", "expires", "fact_id", "not_before"))
+_DRAWN = frozenset(("challenge", "expires", "fact_id", "not_before", "refusals"))
 """Columns of what is asked for anew, counted anew, or a pause of seconds."""
 
 

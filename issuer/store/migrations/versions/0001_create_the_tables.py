@@ -48,6 +48,8 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("first", sa.BigInteger(), nullable=True),
         sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("refusals", sa.Integer(), nullable=False),
+        sa.Column("refusal", sa.Text(), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("batch_pk")),
         sa.UniqueConstraint("first", name=op.f("batch_first_key")),
