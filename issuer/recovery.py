@@ -16,7 +16,7 @@ Every part may be run again: a crash in the middle is resumed by the next step.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from issuer import audit
 from issuer.audit import restoration, trail
@@ -39,7 +39,7 @@ from issuer.operations.replay import Replay
 from issuer.reports.reconciliation import Line
 from issuer.store import recovery
 from issuer.store.states import Door, IntentState, PayoutState
-from issuer.store.tables import intent, statement
+from issuer.store.tables import fact, intent, statement
 from issuer.store.unit import Store, Unit
 from issuer.tlog.checkpoint import Checkpoint
 
@@ -217,6 +217,9 @@ def _cause(now: recovery.Standing, published: Checkpoint) -> str | None:
     return None
 
 
+_ANSWER = select(fact.c.id).where(fact.c.door == Door.BANK, fact.c.key == bindparam("answer"))
+
+
 def _stated(connection: Connection) -> dict[str, int]:
     """Until when each account is stated, in seconds since 1970 UTC."""
     query = select(statement.c.account, func.max(statement.c.until)).group_by(statement.c.account)
@@ -238,4 +241,6 @@ def _unanswered(connection: Connection, lying: Collection[str]) -> list[payouts.
         and item.state is PayoutState.INSTRUCTED
         # One whose bytes were stored, and that a lock has held since, has not left.
         and (states[item.id] == IntentState.DONE or documents.order_name(item.message_id) in lying)
+        # An answer may leave an order as it is: the bank knew its id before, or has booked a part of it.
+        and connection.scalar(_ANSWER, {"answer": f"status:{item.message_id}"}) is None
     ]

@@ -95,7 +95,7 @@ def integrate(unit: Unit, signer: Signer, published: Checkpoint) -> int:
     Raises BrokenInvariant unless the published checkpoint is one of this database's own: a database restored from an
     old copy must not sign a second history.
     """
-    tree = _lock_tree(unit)
+    tree = hold_tree(unit)
     _require_own(unit.connection, published)
     if not recovery.has_whole_log(unit.connection):
         return 0  # the places that would be given were given before
@@ -114,7 +114,7 @@ def publish(unit: Unit, folder: LogFolder) -> int:
 
     Raises BrokenInvariant if that would not extend what the folder holds.
     """
-    tree = _lock_tree(unit)
+    tree = hold_tree(unit)
     note = _note(unit.connection, tree.size)
     if note is not None:
         folder.extend(note, lambda start, end: trail.bodies(unit.connection, start, end))
@@ -122,7 +122,7 @@ def publish(unit: Unit, folder: LogFolder) -> int:
     return int(tree.size - tree.published)
 
 
-def _lock_tree(unit: Unit) -> Row[Any]:
+def hold_tree(unit: Unit) -> Row[Any]:
     """The state of the tree, held until the unit ends."""
     if unit.connection.execute(_TREE).one_or_none() is None:
         empty = {"only": 1, "size": 0, "frontier": b"", "published": 0}

@@ -12,6 +12,7 @@ from itertools import islice
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from issuer.audit.folder import LogFolder
+from issuer.audit.integrator import hold_tree
 from issuer.audit.record import Record, decode
 from issuer.errors import BrokenInvariant, NotFound
 from issuer.store import recovery, sets
@@ -65,6 +66,8 @@ def take_back(store: Store, folder: LogFolder) -> int:
         end = min(published.size, tree.size + _CHUNK)
         bodies = list(_bodies(folder, tree.size, end))
         with store.unit("take records back") as unit:
+            if hold_tree(unit).size != tree.size:
+                return tree.size - start  # another process takes them back
             _take(unit, tree.size, bodies)
             for body in bodies:
                 tree.append(merkle.leaf_hash(body))

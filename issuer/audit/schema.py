@@ -160,6 +160,11 @@ ACTIONS: Mapping[str, Action] = {
         "redemption:ID",
         {"case": "word", "creditor": "commitment"},
     ),
+    "redemption.restored": Action(
+        "whom it is paid to was entered again after a restore; unless it was paid, another person must approve",
+        "redemption:ID",
+        {"case": "word", "creditor": "commitment"},
+    ),
     "payout.instructed": Action(
         "a payment was ordered from the bank; par is what it discharges",
         "its cause",

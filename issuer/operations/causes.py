@@ -93,7 +93,9 @@ def policy_then(policy: Policy, recall: Recall) -> Policy:
         case "mint.requested":
             return _with_threshold(policy, told)
         case "deposit.taken":
-            standing = [record.after or {} for record in recall.next if record.action == "mint.requested"]
+            orders = [record for record in recall.next if record.action == "mint.requested"]
+            # A person's order may have its record between a deposit's and its standing order's.
+            standing = [after for after in _of_service(orders, recall) if after["customer"] == told["customer"]]
             return _with_threshold(policy, standing[0]) if standing else policy
         case "redemption.burned":
             outgrown = told["reason"] == redemptions.NOT_ABOVE_THE_FEE
@@ -104,6 +106,11 @@ def policy_then(policy: Policy, recall: Recall) -> Policy:
             free = told["fee"] == format_fen(0)
             return replace(policy, redemption_fee_fen=0 if free else parse_fen(told["fee"]))
     return policy
+
+
+def _of_service(records: Iterable[Record], recall: Recall) -> list[Mapping[str, Any]]:
+    """What records of the head's own actor say."""
+    return [record.after or {} for record in records if record.actor == recall.head.actor]
 
 
 def _with_threshold(policy: Policy, order: Mapping[str, Any]) -> Policy:
@@ -296,6 +303,12 @@ def _same(value: Any) -> Any:
 def _lock(unit: Unit, _policy: Policy, recall: Recall) -> None:
     """What set it cannot be told again, such as a file that has been replaced."""
     told = recall.head.after or {}
+    live = locks.find(unit.connection, Scope(told["scope"]), told["code"])
+    if live is not None:
+        # Set in this recovery, or in an earlier one: from now on it goes by the name that the log clears it by.
+        recall.use_head()
+        recall.renamed.append(("lock.engaged", f"lock:{live}", recall.head.subject))
+        return
     remedy = "It was set before the database was restored: settle what it says, then clear the lock."
     locks.engage(unit, Scope(told["scope"]), told["code"], told["reason"], remedy)
 
@@ -394,6 +407,7 @@ ACTS: dict[str, Act] = {
             "key.resumed",
             "key.fenced",
             "customer.restored",
+            "redemption.restored",
             "recovery.begun",
             "recovery.ended",
         ),
@@ -427,7 +441,7 @@ def _direct(head: Record, holder: str, account: str) -> Entry:
 
     def then(unit: Unit) -> None:
         after = {"case": case, "creditor": audit.commit_personal(unit, f"{account} {holder}")}
-        audit.append(unit, "redemption.directed", head.subject, after=after)
+        audit.append(unit, "redemption.restored", head.subject, after=after)
 
     return act, then
 

@@ -24,6 +24,11 @@ def engage(unit: Unit, scope: Scope, code: str, reason: str, remedy: str) -> Non
         audit.append(unit, "lock.engaged", f"lock:{lock_id}", after={"scope": scope, "code": code, "reason": reason})
 
 
+def find(connection: Connection, scope: Scope, code: str) -> int | None:
+    """The id of the lock that a cause has on a scope now."""
+    return next((row.id for row in connection.execute(_LIVE) if (row.scope, row.code) == (scope, code)), None)
+
+
 def clear(unit: Unit, lock_id: int) -> dict[str, Any]:
     """Lift a lock, in the name of the person who has looked at its cause. Raises NotFound."""
     statement = (

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Row, insert, select
 
 from issuer import audit
 from issuer.audit import personal, trail
+from issuer.audit.record import Record
 from issuer.errors import BrokenInvariant, NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_units, whole_fen
@@ -28,6 +29,7 @@ NOT_ABOVE_THE_FEE = "it is not above the fee"
 
 _SEIZED = "it was seized: its case names who is paid"
 _UNAPPROVED = "another operator's approval of its payee"
+_DIRECTIONS = ("redemption.directed", "redemption.restored")
 
 
 def burned(unit: Unit, policy: Policy, fact: Fact) -> None:
@@ -78,6 +80,9 @@ def instruct(unit: Unit, policy: Policy) -> int:
         if whole_fen(row.value) <= _fee_fen(policy, row):
             hold(unit, row.id, NOT_ABOVE_THE_FEE)
             continue
+        if row.seized_under and not _is_approved(unit.connection, row.id):
+            hold(unit, row.id, _UNAPPROVED)
+            continue
         try:
             payee = payable(unit.connection, row)
         except (BrokenInvariant, NotFound) as error:
@@ -91,7 +96,8 @@ def instruct(unit: Unit, policy: Policy) -> int:
 
 def hold(unit: Unit, redemption_id: int, reason: str) -> None:
     """Keep a payable redemption from being paid until a person releases it."""
-    move(unit, redemption, redemption_id, RedemptionState.PAYABLE, RedemptionState.HELD, reason=reason)
+    values = {"payee_by": _directions(unit.connection, redemption_id)[-1].actor} if reason == _UNAPPROVED else {}
+    move(unit, redemption, redemption_id, RedemptionState.PAYABLE, RedemptionState.HELD, reason=reason, **values)
     audit.append(unit, "redemption.held", f"redemption:{redemption_id}", after={"reason": reason})
 
 
@@ -102,10 +108,10 @@ def payable(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     """
     if not row.seized_under:
         return customers.payable(connection, row.customer_id)
-    records = [entry.record for entry in trail.trace(connection, [f"redemption:{row.id}"])]
-    directed = [record.after or {} for record in records if record.action == "redemption.directed"]
-    opening = personal.reveal(connection, directed[-1]["creditor"] if directed else "")
-    if opening.value != f"{row.payee_account} {row.payee_name}" or opening.commitment != directed[-1]["creditor"]:
+    directed = _directions(connection, row.id)
+    committed = (directed[-1].after or {})["creditor"] if directed else ""
+    opening = personal.reveal(connection, committed)
+    if opening.value != f"{row.payee_account} {row.payee_name}" or opening.commitment != committed:
         raise BrokenInvariant(f"the payee of redemption {row.id} is not the one that the log commits to")
     return {"bank_account": row.payee_account, "name": row.payee_name}
 
@@ -240,6 +246,22 @@ def _seized(connection: Connection, redemption_id: int) -> dict[str, Any]:
     if row["state"] not in (RedemptionState.HELD, RedemptionState.RETURNED):
         raise Refused(f"redemption {redemption_id} is {row['state']}", "A payee is named while it is held or returned.")
     return row
+
+
+def _directions(connection: Connection, redemption_id: int) -> list[Record]:
+    """The records that commit to whom a seized redemption is paid, the first ones first."""
+    return [record for record in _records(connection, redemption_id) if record.action in _DIRECTIONS]
+
+
+def _is_approved(connection: Connection, redemption_id: int) -> bool:
+    """Whether somebody has approved its payee since it was named, or entered again after a restore."""
+    deciding = (*_DIRECTIONS, "redemption.released")
+    decided = [record.action for record in _records(connection, redemption_id) if record.action in deciding]
+    return decided[-1:] == ["redemption.released"]
+
+
+def _records(connection: Connection, redemption_id: int) -> list[Record]:
+    return [entry.record for entry in trail.trace(connection, [f"redemption:{redemption_id}"])]
 
 
 def _dust(found: Payout) -> int:

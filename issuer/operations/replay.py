@@ -21,7 +21,7 @@ from issuer.audit import restoration
 from issuer.audit.record import Record
 from issuer.audit.restoration import Lost
 from issuer.errors import Conflict, IssuerError, Refused, Unreachable
-from issuer.operations import intake, locks
+from issuer.operations import intake, locks, payouts
 from issuer.operations.causes import ACTS, ENTERED, SILENT, Act, alone, kinds, policy_then
 from issuer.operations.policy import Policy
 from issuer.operations.recall import Recall, Unmatched, rename
@@ -188,10 +188,14 @@ class Replay:
         return taken
 
     def _taking(self, fact: Fact) -> Act:
-        def act(unit: Unit, policy: Policy, _recall: Recall) -> None:
+        def act(unit: Unit, policy: Policy, recall: Recall) -> None:
             if not facts.apply(unit, fact.id):
                 raise Unmatched("another process has taken it")
             intake.apply(unit, policy, fact)
+            is_answer = fact.kind == "status" and not recall.used
+            if is_answer and payouts.find(unit.connection, fact.payload["message_id"]) is None:
+                # Under a lock of its kind it leaves no record, whether the order comes later or never.
+                raise Unmatched("the order that it answers is not known yet")
 
         return act
 

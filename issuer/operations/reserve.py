@@ -105,6 +105,8 @@ def signed(unit: Unit, fact: Fact) -> None:
     told, binding = fact.payload, binding_of(unit.connection)
     row = _by_number(unit.connection, told["number"])
     problem = _problem(row, told, binding)
+    if row is not None and problem and row.reason == _SIGNERS_CHANGED:
+        return  # whom it was asked of then is no attestor of the feed now
     if row is None or problem:
         _give_up(unit, row, _UNACCEPTABLE)
         reason = f"the answer to report {told['number']} by {told['signer']} is not acceptable: {problem}"
@@ -193,7 +195,7 @@ def get(connection: Connection, number: int) -> dict[str, Any]:
 def _asked(connection: Connection, anchor: Row[Any]) -> dict[str, Any]:
     """Which token's report it is, and which log it anchors, from the last size that a signer has seen."""
     binding = binding_of(connection)
-    answered = or_(report.c.as_of.is_not(None), report.c.reason == _UNACCEPTABLE)
+    answered = or_(report.c.as_of.is_not(None), report.c.reason.in_((_UNACCEPTABLE, _SIGNERS_CHANGED)))
     seen = select(func.max(report.c.log_size)).where(answered)
     return {
         "chain_id": binding.chain_id,

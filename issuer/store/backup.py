@@ -85,6 +85,9 @@ def put_in_place(url: str, ready: Path, now: int) -> Path | None:
     if kept is not None:
         _settle(target)
         _place(target, kept, "restore.keep")
+    # What is left of one that was lost without them would be played into the copy.
+    for ending in ("-wal", "-shm", "-journal"):
+        target.with_name(target.name + ending).unlink(missing_ok=True)
     _place(ready, target, "restore.place")
     return kept
 

@@ -912,6 +912,20 @@ def test_a_report_whose_signer_is_no_attestor_any_more_is_asked_for_anew(store: 
     assert len(desk.intents("report")) == 1
 
 
+def test_who_was_an_attestor_when_a_report_was_asked_for_may_sign_it_for_nothing(store: Store) -> None:
+    """It is on its way already, and no alarm; its signer has seen the log up to it."""
+    desk = three_attestors(store)
+    number = int(desk.act(reserve.request)["number"])
+    desk.attestor("AttestorRemoved", BANK)
+    desk.sign(number, BANK, reserve=10, credited=0, paid=0, asOf=5)
+    assert codes(desk) == set()
+    with desk.store.read() as connection:
+        given_up = reserve.get(connection, number)
+    assert (given_up["state"], given_up["signatures"]) == ("refused", {})
+    desk.act(reserve.request)
+    assert desk.intents("report-request")[-1]["from_size"] == given_up["log_size"]
+
+
 @pytest.mark.parametrize("reserve_units", [10, 9])
 def test_a_third_signer_comes_late_and_may_only_agree(store: Store, reserve_units: int) -> None:
     desk = Desk(store, attestors=(BANK, AUDITOR, THIRD))
