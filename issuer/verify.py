@@ -605,6 +605,9 @@ _OTHERS = (
 )
 
 
+_TOKEN_ONLY = {item.partition("(")[0] for item in _TOKEN} - {"Proposed", "Accepted", "Cancelled"}
+
+
 class Form(NamedTuple):
     name: str
     indexed: list[tuple[str, str]]  # name and type
@@ -693,6 +696,7 @@ class Asked:
     signatures: list[bytes] = field(default_factory=list)
     place: int = -1  # of the record that it is final on chain; -1 until then
     transaction: str = ""
+    most: tuple[int, int] = 0, 0  # units that the records let it count as paid and credited
 
 
 @dataclass
@@ -704,6 +708,7 @@ class Payment:
     total: int  # units that leave
     par: int  # units that it discharges
     state: str = "instructed"  # -> paid | over; paid -> over
+    booked: int = 0  # units that left in part before all was paid
     back: int = 0  # units that came back of it
 
 
@@ -749,6 +754,8 @@ class Book:
             "mint.unknown": self._unknown,
             "redemption.burned": self._burned,
             "payout.instructed": self._instructed,
+            "payout.partly-paid": self._partly_paid,
+            "payout.taken-back": self._taken_back,
             "payout.rejected": self._rejected,
             "payout.partly-returned": self._partly_returned,
             "payout.returned": self._returned,
@@ -898,9 +905,21 @@ class Book:
             raise ValueError(f"{record['after']['message_id']} was ordered for {payment.subject}")
         return payment
 
+    def _partly_paid(self, place: int, record: Any) -> None:
+        payment = self._payment(record)
+        payment.booked += fen(record["after"]["amount"])
+        if payment.state != "instructed" or payment.booked >= payment.total:
+            raise Untrue(Statement.ONCE, f"record {place:,} says that a part of {payment.subject} was paid again")
+
+    def _taken_back(self, place: int, record: Any) -> None:
+        payment = self._payment(record)
+        payment.booked -= fen(record["after"]["amount"])
+        if payment.state != "instructed" or payment.booked < 0:
+            raise Untrue(Statement.ONCE, f"record {place:,} takes of {payment.subject} back what was not paid")
+
     def _rejected(self, place: int, record: Any) -> None:
         payment = self._payment(record)
-        if payment.state != "instructed":
+        if payment.state != "instructed" or payment.booked:
             raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was refused after it was paid")
         self._par[payment.kind] -= payment.par
         self._end(payment)
@@ -968,14 +987,12 @@ class Book:
         paid, credited = units(after["paid"]), units(after["credited"])
         figures = units(after["reserve"]), paid, credited, after["as_of"]
         self.reports[number].figures[after["signer"].lower()] = figures
-        # What comes back after a report was asked for may still be in it.
+        _require_moved(f"record {place:,}: report {number}", paid, credited, self._most(number))
+
+    def _most(self, number: int) -> tuple[int, int]:
+        """What a report may count as paid and credited; what comes back after it was asked for may still be in it."""
         before = [par for at, par in self._paid_before if at > self.reports[number].asked]
-        if paid > max([self._par["REDEEM"], *before]) or credited > self._par["MINT"]:
-            raise Untrue(
-                Statement.ONCE,
-                f"record {place:,}: report {number} counts {cnh(paid)} paid and {cnh(credited)} credited, but the "
-                f"records order {cnh(self._par['REDEEM'])} and {cnh(self._par['MINT'])}",
-            )
+        return max([self._par["REDEEM"], *before]), self._par["MINT"]
 
     def _attested(self, _: int, record: Any) -> None:
         number = int(record["subject"].removeprefix("report:"))
@@ -986,7 +1003,7 @@ class Book:
         found = self.reports.get(number)
         if found is None or found.place >= 0:
             raise Untrue(Statement.REPORTED, f"record {place:,} posts report {number}, not asked for or posted before")
-        found.place, found.transaction = place, record["evidence"][0]
+        found.place, found.transaction, found.most = place, record["evidence"][0], self._most(number)
 
     def _registered(self, place: int, record: Any) -> None:
         self.requests["Verified", record["subject"].removeprefix("wallet:").lower()].append(place)
@@ -1008,6 +1025,12 @@ class Book:
 
     def _erased(self, _: int, __: Any) -> None:
         self.erased += 1
+
+
+def _require_moved(what: str, paid: int, credited: int, most: tuple[int, int]) -> None:
+    if paid > most[0] or credited > most[1]:
+        counted = f"{what} counts {cnh(paid)} paid and {cnh(credited)} credited"
+        raise Untrue(Statement.ONCE, f"{counted}, but the records order {cnh(most[0])} and {cnh(most[1])}")
 
 
 _PAID_FOR = {"MINT": "batch", "UNFUND": "order", "REDEEM": "redemption", "REFUND": "deposit", "RETURN": "deposit"}
@@ -1111,6 +1134,8 @@ class Story:
         self.burns: list[Event] = []
         self.reports: list[Event] = []
         self.signers: list[Feed] = []  # as they stood at each report
+        self.former: list[Event] = []  # reports on a feed that was the token's before
+        self.joined: dict[str, Event] = {}  # by the address of a minter or a feed: what made it the token's
         self.uses: list[Event] = []
         self.feeds: dict[str, Feed] = defaultdict(Feed)
         self.feed = ""
@@ -1123,6 +1148,11 @@ class Story:
 
     def play(self, event: Event) -> None:
         """Take the next event, in the chain's order. Raises Untrue."""
+        if event.address != self.token and event.name in _TOKEN_ONLY:
+            raise Untrue(
+                Statement.COMPLETE,
+                f"{event.address} emits {event.name} in block {event.block:,}, as if it were the token",
+            )
         match event.name:
             case "Transfer":
                 self._issued.append(event)
@@ -1199,6 +1229,8 @@ class Story:
 
     def _report(self, event: Event) -> None:
         if event.address != self.feed:
+            if event.address in self.joined:
+                self.former.append(event)
             return
         self._require_order(event)
         self._cover(event.time)
@@ -1226,6 +1258,7 @@ class Story:
         match event.name:
             case "FeedSet":
                 self.feed = values["next"]
+                self.joined.setdefault(self.feed, event)
             case "ReportAgeSet":
                 self.age = values["next"]
             case "AttestorAdded":
@@ -1234,8 +1267,10 @@ class Story:
                 self.feeds[event.address].attestors.discard(values["attestor"])
             case "QuorumSet":
                 self.feeds[event.address].quorum = values["quorum"]
-            case "MinterSet" if values["previous"] == ZERO:
-                self._wired = event.transaction
+            case "MinterSet":
+                self.joined.setdefault(values["next"], event)
+                if values["previous"] == ZERO:
+                    self._wired = event.transaction
         self.uses.append(event)
 
 
@@ -1343,7 +1378,7 @@ def require_attested(node: Node, story: Story, book: Book, chain_id: int) -> int
             continue  # REPORTED says so, unless it is too new to be recorded
         digest = report_digest(event.values, story.token, event.address, chain_id)
         signers = set()
-        for signature in asked.signatures:
+        for signature in asked.signatures or _posted_with(node, event):
             signer, named = recover(digest, signature), "0x" + signature[:20].hex()
             if signer not in feed.attestors and named in feed.attestors:
                 if not accepts(node, named, digest, signature[20:], event.block):
@@ -1357,6 +1392,23 @@ def require_attested(node: Node, story: Story, book: Book, chain_id: int) -> int
             what = f"report {number} has {len(signers)} signatures; the quorum was {feed.quorum}"
             raise Untrue(Statement.ATTESTED, what)
     return contracts
+
+
+_POST = keccak(b"post((address,uint64,uint256,uint256,uint256,uint64,bytes32,uint64),bytes[])")[:4]
+
+
+def _posted_with(node: Node, event: Event) -> list[bytes]:
+    """The signatures in the call that posted a report, which may be final before its signatures are recorded."""
+    told = node.ask("eth_getTransactionByHash", event.transaction) or {"input": "0x", "to": None}
+    data = unhex(told["input"])
+    if data[:4] != _POST or str(told["to"]).lower() != event.address:
+        return []
+    body = data[4:]
+    start = int.from_bytes(body[256:288]) + 32
+    places = [
+        start + int.from_bytes(body[start + 32 * at :][:32]) for at in range(int.from_bytes(body[start - 32 :][:32]))
+    ]
+    return [body[place + 32 :][: int.from_bytes(body[place:][:32])] for place in places]
 
 
 _IS_VALID = keccak(b"isValidSignature(bytes32,bytes)")[:4]
@@ -1453,9 +1505,18 @@ def compare(story: Story, book: Book, late: Late) -> int:
     _refuse_rest(Statement.REDEEMED, book.burns, {event.values["id"] for event in story.burns}, "redemption")
     for event in story.reports:
         _compare_report(event, book, late)
+    for event in story.former:  # nothing rests on them
+        if _told(event, book):
+            _compare_report(event, book, late)
     posted = {number: asked for number, asked in book.reports.items() if asked.place >= 0}
-    _refuse_rest(Statement.REPORTED, posted, {event.values["number"] for event in story.reports}, "report")
+    _refuse_rest(
+        Statement.REPORTED, posted, {event.values["number"] for event in (*story.reports, *story.former)}, "report"
+    )
     return _compare_uses(uses, story, book, late)
+
+
+def _place(event: Event) -> tuple[int, int]:
+    return event.block, event.position
 
 
 def _told(event: Event, book: Book) -> bool:
@@ -1511,6 +1572,7 @@ def _compare_report(event: Event, book: Book, late: Late) -> None:
     figures = values["reserve"], values["paid"], values["credited"], values["asOf"]
     if any(figures != told for told in asked.figures.values()) or asked.transaction != event.transaction:
         raise Untrue(Statement.REPORTED, f"report {number} on chain is not the one that record {asked.place:,} says")
+    _require_moved(f"report {number} on chain", values["paid"], values["credited"], asked.most)
 
 
 def _record_of(event: Event, book: Book) -> Used | None:
@@ -1526,7 +1588,8 @@ def _compare_uses(uses: Sequence[tuple[Event, Used | None]], story: Story, book:
     for event, used in uses:
         what = f"{event.name}({', '.join(f'{name} {value}' for name, value in event.values.items())})"
         if used is None:
-            late.excuse(event, Statement.POWERS, what)
+            # A part's own past is read, and recorded, once it is the token's.
+            late.excuse(max(event, story.joined.get(event.address, event), key=_place), Statement.POWERS, what)
             continue
         if used.told.get("event") != event.name or not _same(event, used):
             raise Untrue(Statement.POWERS, f"{what} on chain is not what record {used.place:,} says")
@@ -2061,6 +2124,12 @@ def _require_event(node: Node, record: Mapping[str, Any], token: str) -> None:
     named |= {f"redemption:{event.values['id']}" for event in events if event.name == "Redeemed"}
     if record["subject"] not in named:
         raise Untrue(Statement.COMPLETE, f"the chain shows no {record['subject']} in {transaction}")
+    for event in events:
+        values = event.values
+        if event.name == "Redeemed" and record["subject"] == f"redemption:{values['id']}":
+            burn = record["after"]["holder"].lower(), units(record["after"]["value"]), record["after"]["reference"]
+            if burn != (values["account"], values["value"], values["instruction"]):
+                raise Untrue(Statement.REDEEMED, f"{record['subject']} on chain is not what the receipt's record says")
 
 
 # -- the witness

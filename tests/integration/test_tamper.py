@@ -17,6 +17,7 @@ from issuer import verify
 from issuer.chain.signer import LocalSigner
 from issuer.messages.contracts import TOKEN
 from issuer.money import parse_units
+from issuer.operations.redemptions import DEFAULT_INSTRUCTION
 from issuer.tlog import checkpoint, merkle
 from issuer.verify import Statement, Verdict
 from tests import anvil, stranger
@@ -354,10 +355,12 @@ def reserve_more(world: World, by: int) -> None:
     sign_as_attestors(world, reserve=parse_units("900000") + by, credited=parse_units("1000000") + by)
 
 
-def sign_as_attestors(world: World, **told: Any) -> None:
-    keys = [party._key for party in (world.bank, world.auditor)]
-    signers = [key.sign for key in keys if key]
-    stranger.forge_report(world, signers, [key.address for key in keys if key], **told)
+def sign_as_attestors(world: World, **told: Any) -> tuple[str, list[str]]:
+    """A report that both have signed is posted: the transaction, and the signatures."""
+    keys = sorted((party._key for party in (world.bank, world.auditor) if party._key), key=lambda key: key.address)
+    signers = [key.sign for key in keys]
+    sent = stranger.forge_report(world, signers, [key.address for key in keys], **told)
+    return sent, stranger.signatures_of(world, signers)
 
 
 def test_tamper_with_a_forged_report(world: World) -> None:
@@ -428,12 +431,32 @@ def test_tamper_with_an_attestor_who_was_never_added(world: World, tmp_path: Pat
     found(stranger.check(world, log), Statement.ATTESTED, what)
 
 
-def test_tamper_with_a_report_whose_signatures_are_not_recorded(world: World, tmp_path: Path) -> None:
-    sign_as_attestors(world)
-    told = stranger.tell_report(world, "0x11", [])
+def test_tamper_with_a_report_that_one_attestor_signed(world: World, tmp_path: Path) -> None:
+    signatures = sign_as_attestors(world)[1]
+    told = stranger.tell_report(world, "0x11", signatures[:1])
     log = rewrite(world, tmp_path, lambda records: records.extend(told))
-    what = f"report {stranger.latest_report(world)['number']} has 0 signatures; the quorum was 2"
+    what = f"report {stranger.latest_report(world)['number']} has 1 signatures; the quorum was 2"
     found(stranger.check(world, log), Statement.ATTESTED, what)
+
+
+def test_a_report_that_is_final_before_its_signatures_came_is_true(world: World, tmp_path: Path) -> None:
+    """The bank folder is out of reach, and somebody else has posted it: the call that did so has the signatures."""
+    sent, _ = sign_as_attestors(world)
+    asked, _, final = stranger.tell_report(world, sent, [])
+    log = rewrite(world, tmp_path, lambda records: records.extend((asked, final)))
+    assert stranger.check(world, log).failure == ""
+
+
+def test_tamper_with_a_redemption_that_was_paid_to_somebody_else(world: World, tmp_path: Path) -> None:
+    """A burns 50,000, and the bank pays them as it is told: no record says to whom, nor that a signer counted them."""
+    data = TOKEN.call("redeem", parse_units("50000"), DEFAULT_INSTRUCTION)
+    burn = stranger.send_as(world, stranger.A.address, world.token, data)
+    told = {"holder": stranger.A.address, "value": "50000.000000", "reference": DEFAULT_INSTRUCTION, "state": "payable"}
+    burned = stranger.record("redemption.burned", "redemption:150000000000", {**told, "reason": None}, [burn])
+    sent, signatures = sign_as_attestors(world, paid=parse_units("150000"), reserve=parse_units("850000"))
+    report = stranger.tell_report(world, sent, signatures)
+    log = rewrite(world, tmp_path, lambda records: records.extend((burned, *report)))
+    found(stranger.check(world, log), Statement.ONCE, "150,000.000000 paid")
 
 
 def test_tamper_with_a_power_that_nobody_asked_for(world: World) -> None:
