@@ -13,6 +13,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -77,6 +78,10 @@ def _check_node(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it is not an http or https address")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("its port is not a number from 0 to 65535") from None
     return value
 
 
@@ -165,12 +170,26 @@ def load() -> Settings:
     """Read all settings. Raises Misconfigured, naming the variable and never its value."""
     home = Path(_given(_HOME) or _DEFAULT_HOME)
     try:
+        for path in (_DOTENV, home / HOME_FILE):
+            _require_readable(path)
         return Settings(issuer_home=home, _env_file=(home / HOME_FILE, _DOTENV))  # type: ignore[call-arg]
     except ValidationError as error:
         faults = [item for item in error.errors(include_input=False) if item["type"] != "default_factory_not_called"]
         raise Misconfigured("; ".join(_explain(item) for item in faults)) from None
     except (UnicodeDecodeError, OSError) as error:
         raise Misconfigured(f"a file of settings cannot be read: {error}") from None
+
+
+def _require_readable(path: Path) -> None:
+    """Raise Misconfigured if a line of a settings file says nothing: a limit might be lost in it."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as lines:
+        faulty = next((binding.original.line for binding in parse_stream(lines) if binding.error), None)
+    if faulty is not None:
+        raise Misconfigured(
+            f"line {faulty} of {path} is no setting", "Write NAME=value there, and close what is quoted."
+        )
 
 
 def remembered() -> str:

@@ -373,6 +373,8 @@ class Source:
 
     def checkpoint(self, key: Key, path: str = "checkpoint") -> Checkpoint:
         content = self.read(path)
+        if content is None and not self.remote and not Path(self._place).is_dir():
+            raise Unknown(f"there is no folder {self._place}")
         if content is None:
             raise Untrue(Statement.SIGNED, f"the log has no file {path}")
         return open_checkpoint(content.decode(errors="replace"), key, path)
@@ -2188,7 +2190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="verify", description="Check the issuer from outside: its log, its mints.")
     parser.add_argument("--rpc", metavar="URL", help="a node of the chain")
-    parser.add_argument("--token", required=True, metavar="ADDRESS", help="the token's contract")
+    parser.add_argument("--token", type=_address, required=True, metavar="ADDRESS", help="the token's contract")
     parser.add_argument("--key", required=True, metavar="VKEY", help="the log's key, or a file that holds it")
     parser.add_argument("--log", metavar="FOLDER_OR_URL", help="where the log is published")
     parser.add_argument(
@@ -2199,9 +2201,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--grace", type=int, default=GRACE, metavar="SECONDS", help="for the last events' records")
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="check this receipt instead of everything")
-    parser.add_argument("--block-hash", metavar="HASH", help="check the receipt against this block, without a node")
     parser.add_argument(
-        "--feed", metavar="ADDRESS", help="the token's feed at that block, whose report anchors the log"
+        "--block-hash", type=_hash_of, metavar="HASH", help="check the receipt against this block, without a node"
+    )
+    parser.add_argument(
+        "--feed", type=_address, metavar="ADDRESS", help="the token's feed at that block, whose report anchors the log"
     )
     parser.add_argument("--witness", type=Path, metavar="FILE", help="cosign the checkpoint with the key in this file")
     parser.add_argument("--witness-name", default="witness", metavar="NAME", help="the name of that key")
@@ -2214,6 +2218,25 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.witness and not options.state:
         parser.error("a witness remembers what it saw: give --state")
     return options
+
+
+def _address(text: str) -> str:
+    """An address; one in capitals and small letters must have them where EIP-55 does."""
+    if re.fullmatch(r"0x[0-9a-fA-F]{40}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0x and 40 hexadecimal digits")
+    digits = text[2:]
+    sums = keccak(digits.lower().encode()).hex()
+    pairs = zip(digits.lower(), sums[:40], strict=True)
+    mixed = "".join(digit.upper() if int(nibble, 16) > 7 else digit for digit, nibble in pairs)
+    if digits not in (digits.lower(), digits.upper(), mixed):
+        raise argparse.ArgumentTypeError(f"{text} has a wrong checksum: copy it again")
+    return text
+
+
+def _hash_of(text: str) -> str:
+    if re.fullmatch(r"0x[0-9a-fA-F]{64}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0x and 64 hexadecimal digits")
+    return text
 
 
 def _given(text: str) -> str:

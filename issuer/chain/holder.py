@@ -94,7 +94,7 @@ def _sign(node: Node, signer: Signer, deployment: Deployment, data: str) -> Sign
     (result,) = rpc.simulate(node, [call], head.number)
     if not result.succeeded:
         error, arguments = contracts.decode_error(result.data)
-        do = _REMEDIES.get(error, "`issuer status` shows what is stopped, `issuer wallet list` who is verified.")
+        do = _REMEDIES.get(error, "`issuer token show` shows what is stopped, `issuer wallet list` who is verified.")
         raise Refused(
             f"the contract refuses: {contracts.explain(error, arguments.values())}", f"Nothing was sent. {do}"
         )

@@ -145,9 +145,13 @@ def _print_usage_error(error: click.UsageError, session: Session) -> None:
 
 def _refuse(code: str, what: str, do: str, session: Session) -> int:
     if session.as_json:
-        click.echo(json.dumps({"error": {"code": code, "what": what, "do": do}}))
-    else:
-        click.echo(f"error[{code}]: {what}\n{do}", err=True)
+        try:
+            click.echo(json.dumps({"error": {"code": code, "what": what, "do": do}}))
+            return 1
+        except OSError:
+            # Nothing can be said there, which may be the very error.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    click.echo(f"error[{code}]: {what}\n{do}", err=True)
     return 1
 
 

@@ -47,7 +47,8 @@ def list_(session: Session, case: str | None) -> None:
     """List all acts: what each does, how far it is, and when it is ready."""
     with session.issuer.store.read() as connection:
         found = [row for row in powers.every(connection) if case in (None, row["case"])]
-    answer.rows(found, _COLUMNS, empty="No act was ever ordered.", as_json=session.as_json)
+    empty = "No act was ever ordered." if case is None else f"No act was ordered under case {case}."
+    answer.rows(found, _COLUMNS, empty=empty, as_json=session.as_json)
 
 
 @act.command()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _UNITS = frozenset(
     ("value", "par", "balance", "reserve", "paid", "credited", "withheld", "capacity", "refill", "available")
 )
-_TIMES = frozenset(("at", "since", "expires", "deadline", "ready_at", "as_of", "until"))
+_TIMES = frozenset(("at", "reserved_at", "since", "expires", "deadline", "ready_at", "as_of", "until"))
 _FEN = "_fen"
 
 STOPS = {"transfer": TRANSFER, "mint": MINT, "redeem": REDEEM}
@@ -87,7 +87,8 @@ def _present(name: str, value: Any) -> tuple[str, Any]:
     if isinstance(value, Mapping):
         return name, present(value)
     if name == "stops":
-        return name, [act for act, bit in STOPS.items() if value & bit]
+        # A record writes a number that is no amount as text.
+        return name, [act for act, bit in STOPS.items() if int(value) & bit]
     if isinstance(value, int) and not isinstance(value, bool):
         if name.endswith(_FEN):
             return name.removesuffix(_FEN), format_fen(value)

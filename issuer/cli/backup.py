@@ -11,7 +11,7 @@ from issuer.cli import answer
 from issuer.cli.parameters import CASE, NUMBER, TEXT, answers
 from issuer.cli.session import Session
 from issuer.clock import utc
-from issuer.errors import Refused
+from issuer.errors import IssuerError, Refused
 from issuer.operations import binding
 from issuer.operations.replay import Replay
 from issuer.store import backup as copies
@@ -66,9 +66,13 @@ def restore(session: Session, file: Path | None) -> None:
         with store.unit("begin recovery", session.caller) as unit:
             _require_same(session, binding.get(unit.connection))
             catching_up.begin(unit, f"it was restored from the backup of {utc(known_until)}", known_until)
+        store.close()
+        kept = copies.put_in_place(url, ready, now)
+    except IssuerError:
+        ready.unlink(missing_ok=True)
+        raise
     finally:
         store.close()
-    kept = copies.put_in_place(url, ready, now)
     shown = {"recovery": True, "known_until": utc(known_until), "replaced": None if kept is None else str(kept)}
     answer.record(shown, as_json=session.as_json)
 

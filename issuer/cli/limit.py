@@ -11,7 +11,7 @@ from issuer.cli.home import Issuer
 from issuer.cli.parameters import ACCOUNT, LIMIT, answers, orders
 from issuer.cli.power import propose, use
 from issuer.cli.session import Session
-from issuer.errors import Refused
+from issuer.errors import InvalidInput, Refused
 from issuer.messages.contracts import MINTER, WINDOW
 from issuer.money import format_units
 
@@ -88,7 +88,11 @@ def raise_(session: Session, key: str, capacity: int, refill: int, case: str) ->
 def _address(issuer: Issuer, key: str) -> str:
     if key in MINTING:
         return issuer.deployment.keys[key]  # also if it lies in another home
-    return WINDOW if key == "window" else issuer.address(key)
+    if key == "window":
+        return WINDOW
+    if not key.startswith("0x"):
+        raise InvalidInput(f"{key!r} is no minting key", "Give window, sender, standby or an address.")
+    return issuer.address(key)
 
 
 def _body(key: str, capacity: int, refill: int, case: str) -> dict[str, Any]:

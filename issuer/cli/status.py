@@ -1,5 +1,6 @@
 """`issuer status`: how things stand, and what waits."""
 
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -94,4 +95,4 @@ def _show_age(issuer: Issuer, position: Position) -> None:
 
 
 def _say(text: str) -> None:
-    click.secho(text, fg=answer.ATTENTION)
+    click.secho(text, fg=None if os.environ.get("NO_COLOR") else answer.ATTENTION)

@@ -52,10 +52,11 @@ _ANCHOR = (
 def request(unit: Unit) -> dict[str, Any]:
     """Ask bank and auditor for a report that anchors the log as it is published now.
 
-    Raises Refused while one is asked for, while a failed order's money is on its way out of the reserve, or while the
-    chain has no block later than the last report.
+    Raises Misconfigured before the first deployment; Refused while one is asked for, while a failed order's money is
+    on its way out of the reserve, or while the chain has no block later than the last report.
     """
     turn.wait(unit)
+    binding_of(unit.connection)
     if _asked_for(unit.connection):
         raise Refused("a report is asked for already", "Wait for the answers: see `issuer report show`.")
     if batches.leaving(unit.connection):

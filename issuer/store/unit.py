@@ -135,6 +135,9 @@ def _answering() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, InternalError) as error:
         reason = str(error.orig).strip().partition("\n")[0]
+        if "readonly database" in reason:
+            what = "the database may not be written by this user"
+            raise Unreachable(what, "Give the user that runs this its file and its folder.") from error
         raise Unreachable(f"the database does not answer: {reason}") from error
 
 

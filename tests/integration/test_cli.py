@@ -564,6 +564,8 @@ def test_powers_are_asked_for_under_a_case(alice: str, shell: Shell) -> None:
     records = [row["record"] for row in shell.answer("audit", "show", "--limit", "4")]
     subjects = [record["subject"] for record in records if record["action"].startswith("power.")]
     assert subjects == ["case:2026/1", "case:2026/2"]
+    status, out, _ = shell.run("audit", "show")
+    assert (status, "stops transfer, mint" in " ".join(out.split())) == (0, True)
 
 
 def test_the_journal_shows_both_sides(store: Store, shell: Shell) -> None:

@@ -272,6 +272,12 @@ def test_the_exit_status_tells_false_from_unknown(
     assert verify.main([*arguments, "--log", str(world.issuer.home.log)]) == 0
     assert verify.main([*arguments, "--log", str(tmp_path)]) == 1
     assert "FALSE: statement 1 (signed): the log has no file checkpoint" in capsys.readouterr().out
+    assert verify.main([*arguments, "--log", str(tmp_path / "nowhere")]) == 2
+    assert "cannot look: there is no folder" in capsys.readouterr().err
+    swapped = [*arguments[:3], arguments[3].swapcase().replace("X", "x", 1), *arguments[4:]]
+    with pytest.raises(SystemExit, match="2"):
+        verify.main([*swapped, "--log", str(world.issuer.home.log)])
+    assert "wrong checksum" in capsys.readouterr().err
     arguments[1] = "http://127.0.0.1:9"
     assert verify.main([*arguments, "--log", str(world.issuer.home.log)]) == 2
     assert "cannot look: http://127.0.0.1:9 does not answer" in capsys.readouterr().err

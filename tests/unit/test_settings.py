@@ -95,6 +95,7 @@ def test_amounts_are_read_into_units_and_fen(monkeypatch: pytest.MonkeyPatch) ->
         ("SLOW_ACT_DELAY", "2592001"),
         ("BUCKET_CAPACITY", "0"),
         ("DEPLOYER_KEY", "0x1234"),
+        ("RPC_URL", "http://127.0.0.1:99999"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(
@@ -140,6 +141,16 @@ def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_of_settings_that_is_no_text_is_refused() -> None:
     Path(".env").write_bytes(b"RPC_URL=\xff\xfe\n")
     with pytest.raises(Misconfigured):
+        settings.load()
+
+
+@pytest.mark.parametrize("name", [".env", "home/issuer.env"])
+def test_a_line_that_sets_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A quotation that is not closed: what stands in it would be lost, a limit or a country."""
+    monkeypatch.setenv("ISSUER_HOME", "home")
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text('BATCH_WAIT=2\nAPPROVAL_THRESHOLD="1.00\n')
+    with pytest.raises(Misconfigured, match=f"line 2 of {name} is no setting"):
         settings.load()
 
 
