@@ -6,7 +6,8 @@ The row is set by a restore, or when the log folder or the chain turns out to be
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, select, update
+from sqlalchemy import Connection, cast, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from issuer.store.inserts import insert_new
 from issuer.store.states import FactState
@@ -112,6 +113,8 @@ def continue_numbers(unit: Unit) -> None:
     if unit.connection.dialect.name != "postgresql":
         return
     for table in _NUMBERED:
-        last = select(func.coalesce(func.max(table.c.id), 0) + 1).scalar_subquery()
         name = func.pg_get_serial_sequence(table.name, "id")
-        unit.connection.execute(select(func.setval(name, last, False)))
+        seen = select(func.coalesce(func.max(table.c.id), 0)).scalar_subquery()
+        # Numbers that other units have drawn and not committed yet are not seen.
+        drawn = func.coalesce(func.pg_sequence_last_value(cast(name, REGCLASS)), 0)
+        unit.connection.execute(select(func.setval(name, func.greatest(seen, drawn) + 1, False)))

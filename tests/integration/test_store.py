@@ -11,8 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import insert, select, text
 
 from issuer.errors import Misconfigured
-from issuer.store import schema, tables
-from issuer.store.unit import Store
+from issuer.store import recovery, schema, tables
+from issuer.store.unit import Store, Unit
 from tests.clock import ManualClock
 
 
@@ -33,6 +33,23 @@ def test_an_error_leaves_nothing(store: Store) -> None:
         unit.connection.execute(insert(tables.setting).values(name="a", value="1"))
         raise ZeroDivisionError
     assert names(store) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_number_that_an_open_unit_has_drawn_is_not_drawn_again(store: Store) -> None:
+    """After a restore numbers go on behind those that were given again; who writes meanwhile has drawn his already."""
+
+    def lock(unit: Unit, code: str) -> int:
+        values = {"scope": "minting", "code": code, "reason": "", "remedy": "", "since": 1}
+        return int(
+            unit.connection.execute(insert(tables.lock).values(**values).returning(tables.lock.c.id)).scalar_one()
+        )
+
+    with store.unit("open") as slow:
+        drawn = lock(slow, "one")
+        with store.unit("meanwhile") as unit:
+            recovery.continue_numbers(unit)
+            assert lock(unit, "two") > drawn
 
 
 def test_the_schema_is_exactly_the_tables(store: Store) -> None:
