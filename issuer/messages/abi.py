@@ -147,14 +147,27 @@ def decode_values(parameters: Sequence[Parameter], data: bytes) -> dict[str, Any
             raise MalformedDocument(f"{len(data)} bytes are not {len(parameters)} words")
         words = [item.read(data[32 * i : 32 * i + 32]) for i, item in enumerate(parameters)]
         return dict(zip(names, words, strict=True))
-    from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 
     try:
-        values = decode([item.type for item in parameters], data)
+        values = _codec().decode([item.type for item in parameters], data)
     except (DecodingError, OverflowError) as error:
         raise MalformedDocument(f"the data does not decode: {error}") from error
     return {name: _plain(item, value) for name, item, value in zip(names, parameters, values, strict=True)}
+
+
+@lru_cache(maxsize=1)
+def _codec() -> Any:
+    """eth_abi's codec, which takes the bytes of a string as they are: a contract does not check that they are text."""
+    from eth_abi.codec import ABICodec
+    from eth_abi.decoding import StringDecoder
+    from eth_abi.registry import BaseEquals, registry
+
+    lenient = registry.copy()  # type: ignore[no-untyped-call]
+    lenient.unregister_decoder("string")
+    strings = StringDecoder(handle_string_errors="replace")  # type: ignore[no-untyped-call]
+    lenient.register_decoder(BaseEquals("string"), strings, label="string")  # type: ignore[no-untyped-call]
+    return ABICodec(lenient)
 
 
 def _parameters(text: str) -> tuple[Parameter, ...]:

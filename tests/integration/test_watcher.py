@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 
 from issuer import crash
-from issuer.chain import holder
+from issuer.chain import holder, rpc
 from issuer.chain.finality import Finality
 from issuer.chain.keystore import Job
 from issuer.chain.watcher import Watcher
@@ -42,6 +43,14 @@ def minted(sandbox: Sandbox, *orders: tuple[str, int]) -> list[Fact]:
 
 def of(facts: list[Fact], kind: str) -> list[dict[str, Any]]:
     return [fact.payload for fact in facts if fact.kind == kind]
+
+
+def send_as(sandbox: Sandbox, job: Job, target: str, data: str) -> None:
+    """Whoever holds a key calls a contract with what the issuer would not sign."""
+    sender = sandbox.deployment.keys[job]
+    fields: dict[str, object] = {"chainId": 31337, "nonce": rpc.nonce(sandbox.node, sender), "to": target, "value": 0}
+    fields |= {"data": data, "gas": 6_000_000, "maxFeePerGas": 50 * 10**9, "maxPriorityFeePerGas": 2 * 10**9}
+    rpc.broadcast(sandbox.node, sandbox.keys.signer(job).sign_transaction(fields).raw)
 
 
 def test_reading_starts_at_the_deployment(sandbox: Sandbox) -> None:
@@ -117,6 +126,14 @@ def test_powers_become_facts_with_their_arguments(sandbox: Sandbox, alice: str) 
     assert (stopped["stops"], stopped["stopCount"], stopped["contract"]) == (contracts.MINT, 1, "token")
     (limit,) = [one for one in of(found, "limit") if one["capacity"] == 5]
     assert (limit["key"], limit["refill"]) == (sandbox.deployment.keys["sender"], 0)
+
+
+def test_a_label_that_is_no_text_is_told_like_any_other(sandbox: Sandbox) -> None:
+    data = contracts.AUTHORITY.functions["labelRole"].selector + encode(["uint64", "bytes"], [3, b"\xff"]).hex()
+    send_as(sandbox, Job.ADMIN, sandbox.deployment.authority, data)
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    assert sandbox.told("role")[-1]["label"] == "\N{REPLACEMENT CHARACTER}"
 
 
 def test_a_slow_act_is_proposed_and_accepted(sandbox: Sandbox, alice: str) -> None:

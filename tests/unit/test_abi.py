@@ -145,3 +145,9 @@ def _value(type_: str) -> st.SearchStrategy[Any]:
 
 def _named(item: Item, arguments: list[Any]) -> dict[str, Any]:
     return dict(zip((parameter.name for parameter in item.inputs), arguments, strict=True))
+
+
+def test_a_string_that_is_no_text_is_read_as_far_as_it_is() -> None:
+    """A contract takes any bytes for a string."""
+    data = contracts.AUTHORITY.functions["labelRole"].selector + encode(["uint64", "bytes"], [3, b"a\xffb"]).hex()
+    assert contracts.AUTHORITY.decode_call(data) == ("labelRole", {"roleId": 3, "label": "a\N{REPLACEMENT CHARACTER}b"})
