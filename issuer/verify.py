@@ -41,6 +41,9 @@ from eth_utils.exceptions import ValidationError
 GRACE = 3600
 """Seconds after which a final event of the chain must have its record, if nothing later has one."""
 
+LONG = 16_384
+"""Bytes of JSON: of a longer argument of an event its record holds the hash and the length."""
+
 
 class Statement(IntEnum):
     """What a verdict asserts. What the records say by themselves is found first, whatever statement it belongs to."""
@@ -111,6 +114,7 @@ Say = Callable[[str], None]
 # -- amounts and bytes
 
 ZERO = "0x" + "00" * 20
+_HEX = re.compile("0x(?:[0-9a-f]{2})*")
 _UNITS = re.compile(r"(0|[1-9][0-9]{0,18})\.([0-9]{6})")
 _FEN = re.compile(r"(0|[1-9][0-9]{0,18})\.([0-9]{2})")
 
@@ -1081,7 +1085,7 @@ def _asked_for(action: str, after: Mapping[str, Any]) -> list[tuple[str, ...]]:
     if action in _LISTED:
         return [(_LISTED[action], account.lower()) for account in after["accounts"]]
     if action in _ACTS:
-        act = after["act_id"] if "act_id" in after else _hash(unhex(after["act"]))
+        act = after["act_id"] if "act_id" in after else _act_id(after["act"])
         return [(_ACTS[action][after["contract"] == "authority"], act)]
     if action in _OF_ROLES:
         return [(_OF_ROLES[action], after["roleId"], after.get("account", "").lower())]
@@ -1097,6 +1101,11 @@ def _asked_for(action: str, after: Mapping[str, Any]) -> list[tuple[str, ...]]:
         case "power.setTargetFunctionRole":
             return [("TargetFunctionRoleUpdated", after["target"].lower(), part) for part in after["selectors"]]
     raise ValueError(f"{action} is no power")
+
+
+def _act_id(act: Any) -> str:
+    """The hash of an act, which a record of a long one holds in its place."""
+    return str(act["keccak256"]) if isinstance(act, dict) else _hash(unhex(act))
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -1631,12 +1640,21 @@ def _same(event: Event, used: Used) -> bool:
 
 
 def _shown(name: str, value: Any) -> Any:
-    """A value as a record shows it, with the token's amounts as CNH."""
+    """A value as a record shows it: the token's amounts as CNH, and of what is long the hash."""
+    if name in ("act", "data", "label"):
+        return _shorten(value)
     return cnh(value).replace(",", "") if name in ("capacity", "refill", "value") else value
 
 
+def _shorten(value: str) -> str | dict[str, Any]:
+    if len(_canonical(value)) <= LONG:
+        return value
+    raw = unhex(value) if _HEX.fullmatch(value) else value.encode()
+    return {"keccak256": _hash(raw), "length": len(raw)}
+
+
 def _text(value: Any) -> str:
-    return str(value).lower()
+    return (_canonical(value).decode() if isinstance(value, dict) else str(value)).lower()
 
 
 def _request_of(event: Event, operations: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,6 +4,6 @@ A record is written in the unit of work it tells of; the integrator gives it its
 """
 
 from issuer.audit.personal import commit_personal, erase
-from issuer.audit.record import append, append_all
+from issuer.audit.record import append, append_all, shorten
 
-__all__ = ["append", "append_all", "commit_personal", "erase"]
+__all__ = ["append", "append_all", "commit_personal", "erase", "shorten"]

@@ -22,12 +22,16 @@ from typing import Any
 from sqlalchemy import insert
 
 from issuer.errors import InvalidInput, MalformedDocument
+from issuer.messages.abi import keccak
 from issuer.store import sets
 from issuer.store.tables import audit_record
 from issuer.store.unit import Unit
 from issuer.tlog.tiles import MAX_ENTRY_SIZE
 
 VERSION = 1
+
+LONG = 16_384
+"""Bytes of canonical JSON: of a longer value that somebody else has chosen a record holds the hash, so that it fits."""
 
 _MAX_INTEGER = 2**53 - 1
 """What RFC 8785 can write without losing digits (its section 3.2.2.3 refers to IEEE 754 doubles)."""
@@ -37,6 +41,7 @@ _MAX_DEPTH = 16
 
 _APPEND = insert(audit_record).returning(audit_record.c.id)
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_HEX = re.compile("0x(?:[0-9a-f]{2})*")
 _NOT_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^\[\]{}]', re.DOTALL)
 
 
@@ -99,6 +104,14 @@ def append_all(unit: Unit, action: str, told: Mapping[str, Mapping[str, Any]]) -
     bodies = [Record(subject=subject, after=after, **blank).encode() for subject, after in told.items()]
     ids = sets.numbers(unit, audit_record, len(bodies))
     sets.insert(unit, audit_record, {"id": ids, "body": bodies, "subject": list(told)})
+
+
+def shorten(value: str) -> str | dict[str, Any]:
+    """Text or 0x-hex bytes as a record holds it: of what is long, Keccak-256 and the number of bytes."""
+    if len(canonical(value)) <= LONG:
+        return value
+    raw = bytes.fromhex(value[2:]) if _HEX.fullmatch(value) else value.encode()
+    return {"keccak256": keccak(raw), "length": len(raw)}
 
 
 def decode(body: bytes) -> Record:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from issuer.audit.record import VERSION, Record
+from issuer.audit.record import LONG, VERSION, Record
 from issuer.errors import MalformedDocument
 
 _FORMS = {
@@ -31,6 +31,7 @@ KINDS = {
     "commitment": "SHA-256 over a random salt and personal data; the salt and the data are kept elsewhere, or erased",
     "address": "an Ethereum address",
     "bytes": "bytes, 0x and small hexadecimal digits",
+    "long": f"bytes, or, if they take more than {LONG} bytes as JSON, an object: their `keccak256` and their `length`",
     "digits": "a number of the chain, in decimal digits",
     "word": "a word of the issuer's, such as a state",
     "text": "text",
@@ -296,20 +297,18 @@ ACTIONS: Mapping[str, Action] = {
         _CASE,
         {"contract": "word", "act": "bytes"},
     ),
-    "power.accept": Action("accept it after its delay", "case:act:ID", {"contract": "word", "act": "bytes"}),
+    "power.accept": Action("accept it after its delay", "case:act:ID", {"contract": "word", "act": "long"}),
     "power.cancel": Action(
         "cancel it; the authority is told the act itself",
         _CASE,
-        {"contract": "word", "act_id": "hash", "act": "bytes-"},
+        {"contract": "word", "act_id": "hash", "act": "long-"},
     ),
     # -- powers, as the chain shows them, whoever used them
     "chain.frozen": Action("an account is frozen", _EVENT, _FREEZE, evidence=_CHAIN),
     "chain.unfrozen": Action("it is not any more", _EVENT, _FREEZE, evidence=_CHAIN),
     "chain.stopped": Action("acts are stopped", _EVENT, _STOP, evidence=_CHAIN),
     "chain.resumed": Action("they are not any more", _EVENT, _STOP, evidence=_CHAIN),
-    "chain.proposed": Action(
-        "a slow act waits", _EVENT, _told(**_SLOW, act="bytes", readyAt="digits"), evidence=_CHAIN
-    ),
+    "chain.proposed": Action("a slow act waits", _EVENT, _told(**_SLOW, act="long", readyAt="digits"), evidence=_CHAIN),
     "chain.accepted": Action("it was done", _EVENT, _told(**_SLOW), evidence=_CHAIN),
     "chain.cancelled": Action("it was cancelled", _EVENT, _told(**_SLOW), evidence=_CHAIN),
     "chain.seized": Action(
@@ -346,7 +345,12 @@ ACTIONS: Mapping[str, Action] = {
         _told(version="digits", attestor="address-", quorum="digits-"),
         evidence=_CHAIN,
     ),
-    "chain.role": Action("a right was given, taken or changed: its own arguments", _EVENT, _told(), evidence=_CHAIN),
+    "chain.role": Action(
+        "a right was given, taken or changed: its own arguments, those of any length as `long` ones",
+        _EVENT,
+        _told(),
+        evidence=_CHAIN,
+    ),
 }
 """Every action, in the order of an order's life. A field whose kind ends in ``-`` may be missing."""
 
@@ -432,9 +436,16 @@ def _fits(kind: str, value: Any) -> bool:
         return isinstance(value, list | tuple) and all(_fits(kind[1:-1], item) for item in value)
     if kind == "flag":
         return isinstance(value, bool)
+    if kind == "long":
+        return _fits("bytes", value) or _is_short_form(value)
     if kind in ("number", "time"):
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, str) and _FORMS[kind].fullmatch(value) is not None
+
+
+def _is_short_form(value: Any) -> bool:
+    parts = {"keccak256": "hash", "length": "number"}
+    return isinstance(value, dict) and value.keys() == parts.keys() and all(_fits(parts[k], value[k]) for k in parts)
 
 
 if __name__ == "__main__":

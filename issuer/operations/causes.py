@@ -13,6 +13,7 @@ from issuer import audit
 from issuer.audit import schema
 from issuer.audit.record import Record
 from issuer.errors import NotFound
+from issuer.messages.abi import keccak
 from issuer.money import format_fen, parse_fen, parse_units, whole_fen
 from issuer.operations import (
     batches,
@@ -268,11 +269,8 @@ def _hold_redemption(unit: Unit, _policy: Policy, recall: Recall) -> None:
 
 
 def _accept(unit: Unit, _policy: Policy, recall: Recall) -> None:
-    told, case = recall.head.after or {}, name(recall.head.subject)
-    statement = select(tables.proposal).where(
-        tables.proposal.c.contract == told["contract"], tables.proposal.c.act == told["act"]
-    )
-    row = unit.connection.execute(statement).one()
+    case = name(recall.head.subject)
+    row = _proposal(unit, (recall.head.after or {})["act"])
     if case == f"act:{row.act_id}":
         powers.accept(unit, row)
     else:
@@ -285,8 +283,16 @@ def _bind_key(unit: Unit, _policy: Policy, recall: Recall) -> None:
 
 
 def _use_power(unit: Unit, _policy: Policy, recall: Recall) -> None:
-    kind = recall.head.action.removeprefix("power.")
-    powers.order(unit, kind, _payload(recall.head), case=name(recall.head.subject))
+    kind, payload = recall.head.action.removeprefix("power."), _payload(recall.head)
+    if kind == "cancel" and "act" in payload:
+        payload["act"] = _proposal(unit, payload["act"]).act
+    powers.order(unit, kind, payload, case=name(recall.head.subject))
+
+
+def _proposal(unit: Unit, act: str | Mapping[str, Any]) -> Row[Any]:
+    """The slow act that a record has whole, or by its hash."""
+    act_id = keccak(bytes.fromhex(act[2:])) if isinstance(act, str) else act["keccak256"]
+    return unit.connection.execute(select(tables.proposal).where(tables.proposal.c.act_id == act_id)).one()
 
 
 def _payload(record: Record) -> dict[str, Any]:

@@ -70,16 +70,18 @@ def stop(unit: Unit, *, stops: int, case: str) -> dict[str, Any]:
 
 
 def use(unit: Unit, function: str, arguments: dict[str, Any], *, case: str) -> dict[str, Any]:
-    """Have a quick function called, with its arguments by name; amounts in units."""
+    """Have a quick function called, with its arguments by name; amounts in units. Raises Refused for one too long."""
+    _require_whole(arguments)
     return order(unit, function, arguments, case=case) | {"done_when": "`issuer act list` shows it final"}
 
 
 def propose(unit: Unit, *, contract: str, act: str, case: str) -> dict[str, Any]:
     """Propose a slow act (calldata of `contract`: token, minter, feed or authority); it is accepted after its delay.
 
-    Raises Refused if the same act waits already.
+    Raises Refused if the same act waits already, or if it is so long that its records could only name it.
     """
     turn.wait(unit)
+    _require_whole({"act": act})
     known = _find(unit.connection, proposal.c.act_id == _name(act))
     if known is not None and known["state"] in (ProposalState.ORDERED, *_WAITING):
         raise Refused(f"the same act is {known['state']} already", "See `issuer act list`.")
@@ -243,6 +245,13 @@ def order(unit: Unit, kind: str, payload: dict[str, Any], *, case: str) -> dict[
 # -- within
 
 
+def _require_whole(arguments: Mapping[str, Any]) -> None:
+    """Raise Refused if a record would hold only an argument's hash: what is asked for here is recorded whole."""
+    for name, value in arguments.items():
+        if isinstance(value, str) and audit.shorten(value) != value:
+            raise Refused(f"the {name} is too long, with {len(value)} characters", "Split it, or make it shorter.")
+
+
 def _want(unit: Unit, payload: dict[str, Any], case: str) -> None:
     act_id = _name(payload["act"])
     known = _find(unit.connection, proposal.c.act_id == act_id)
@@ -256,7 +265,9 @@ def _texts(name: str) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Any number that is no amount in digits: it may be larger than a canonical record can hold (RFC 8785)."""
+    """Any number that is no amount in digits, and what is long by its hash: a record may not hold more (RFC 8785)."""
+    if isinstance(value, str):
+        return audit.shorten(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

@@ -19,7 +19,7 @@ from issuer.chain import create2
 from issuer.chain.compiler import compile_contracts
 from issuer.chain.create2 import FACTORY
 from issuer.chain.wiring import CONTRACT_FILES, Table
-from issuer.messages.abi import ZERO_HASH, checksum, encode_values
+from issuer.messages.abi import ZERO_HASH, checksum, encode_values, keccak
 from issuer.messages.contracts import CONSTRUCTORS, CONTRACTS, MINTER, TOKEN, WINDOW
 from issuer.mockbank.auditor import Auditor
 from issuer.money import format_units, parse_units
@@ -354,6 +354,23 @@ def test_an_act_of_others_is_accepted_when_a_person_asks(world: World, shell: Sh
     shell.answer("act", "accept", waiting["act_id"], "--case", "o/2")
     world.until(lambda: acts(shell, "o/2") == ["accepted"], turns=6)
     assert world.view("reportAge") == 86_400
+
+
+def test_a_long_act_of_others_is_in_the_log_by_its_hash(world: World, shell: Shell, others: dict[str, str]) -> None:
+    """The contracts take any bytes behind an act; the verifier finds it recorded, and accepted as a person asked."""
+    age = world.view("reportAge")
+    act = TOKEN.call("setReportAge", age, 86_400 + 43_200 - age) + "00" * 10_000
+    stranger.send_as(world, others["ADMIN"], world.token, TOKEN.call("propose", act))
+    act_id = keccak(bytes.fromhex(act[2:]))
+    world.until(lambda: act_id in [row["act_id"] for row in shell.answer("act", "list")], turns=6)
+    shell.answer("act", "accept", act_id, "--case", "o/3")
+    world.until(lambda: acts(shell, "o/3") == ["accepted"], turns=6)
+    assert world.view("reportAge") != age
+    before = verified(world).outside
+    world.turn()
+    shown = [row["record"]["after"] for row in shell.answer("audit", "show", "--limit", "30")]
+    assert {"keccak256": act_id, "length": 10_068} in [after["act"] for after in shown if after and "act" in after]
+    assert verified(world).outside == before
 
 
 # -- wallets

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from issuer import verify
+from issuer import audit, verify
 from issuer.audit import personal, schema
 from issuer.audit.record import Record, decode
 from issuer.chain import calls
@@ -54,6 +54,11 @@ def test_every_event_of_a_power_is_recorded_and_known_to_the_verifier() -> None:
     recorded = set(KINDS) - {"Minted", "Redeemed", "ReportPosted"}
     known = {form.name for form in verify.FORMS.values()} - {"Transfer", "Minted", "Redeemed", "ReportPosted"}
     assert known == recorded
+
+
+def test_the_verifier_shortens_what_the_records_do() -> None:
+    for value in ("0x" + "ab" * 8192, "0x" + "AB" * 8192, "\0" * 3000, "\N{REPLACEMENT CHARACTER}" * 6000, "x" * 100):
+        assert verify._shown("label", value) == audit.shorten(value)
 
 
 def test_every_record_of_a_whole_world_is_as_documented(world: World) -> None:
