@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, RowMapping, insert, select
 
 from issuer import audit
-from issuer.errors import InvalidInput, NotFound, Refused
+from issuer.errors import InvalidInput, MalformedDocument, NotFound, Refused
 from issuer.messages.abi import keccak
 from issuer.messages.contracts import CONTRACTS, explain
 from issuer.money import format_units
@@ -321,7 +321,7 @@ def _decoded(contract: str, act: str) -> dict[str, Any]:
     """The function that an act calls, and its arguments by name."""
     try:
         function, arguments = CONTRACTS[contract].decode_call(act)
-    except InvalidInput:
+    except (InvalidInput, MalformedDocument):
         return {"function": act[:10], "arguments": {"data": act}}
     if function == "rescue":
         arguments["value"] = str(arguments["value"])

@@ -85,3 +85,9 @@ def test_what_is_asked_for_here_is_recorded_whole_or_refused(desk: Desk) -> None
     with pytest.raises(Refused, match="the label is too long"):
         desk.act(powers.use, "labelRole", {"roleId": 3, "label": "x" * 20_000}, case="c-3")
     assert [row["case"] for row in listed(desk)] == ["c-1"]
+
+
+def test_an_act_that_cannot_be_read_is_shown_as_its_bytes(desk: Desk) -> None:
+    propose(desk, ACT + "00")
+    (shown,) = listed(desk)
+    assert (shown["function"], shown["arguments"]) == (ACT[:10], {"data": ACT + "00"})
