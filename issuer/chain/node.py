@@ -1,10 +1,14 @@
 """The node port: raw JSON-RPC to one Ethereum node, and its HTTP implementation."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from issuer.errors import Misconfigured, Unreachable
+
+HEX = re.compile("0x(?:[0-9a-fA-F]{2})*")
+"""Bytes as nodes write them."""
 
 
 class NodeError(Unreachable):
@@ -75,8 +79,8 @@ class HttpNode:
     def _ask(self, method: str, params: list[Any]) -> dict[str, Any]:
         try:
             answer: Any = self._provider.make_request(method, params)
-        except (OSError, ValueError) as error:
-            # requests' errors are OSErrors and print the whole address; a broken body is a ValueError.
+        except (OSError, ValueError, RecursionError) as error:
+            # requests' errors are OSErrors and print the whole address; a broken body is one of the others.
             raise Unreachable(f"the node at {self._host} did not answer {method}: {type(error).__name__}") from None
         if not isinstance(answer, dict):
             raise Unreachable(f"the node at {self._host} answered {method} with something that is not JSON-RPC")
@@ -85,13 +89,26 @@ class HttpNode:
 
 def _refusal(method: str, error: Any) -> NodeError:
     if not isinstance(error, dict):
-        return NodeError(method, 0, str(error))
-    data = error.get("data")
-    return NodeError(method, int(error.get("code", 0)), str(error.get("message", "")), data_text(data))
+        return NodeError(method, 0, _said(error))
+    code, message = _code(error.get("code")), _said(error.get("message", ""))
+    return NodeError(method, code, message, data_text(error.get("data")))
+
+
+def _code(code: Any) -> int:
+    """An error's code; zero if it is no number."""
+    try:
+        return int(code)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _said(message: Any) -> str:
+    """An error's message, without what no database holds as text."""
+    return str(message).encode(errors="replace").decode().replace("\0", "")
 
 
 def data_text(data: Any) -> str | None:
     """Reverted bytes as nodes give them: plain hex, or wrapped in an object."""
     if isinstance(data, dict):
         return data_text(data.get("data"))
-    return data if isinstance(data, str) and data.startswith("0x") else None
+    return data if isinstance(data, str) and HEX.fullmatch(data) else None

@@ -3,17 +3,28 @@
 An answer that cannot be read is no answer: it raises Unreachable, and nothing is decided from it.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from issuer import crash
-from issuer.chain.node import Node, NodeError, data_text
+from issuer.chain.node import HEX, Node, NodeError, data_text
 from issuer.errors import InvalidInput, Unreachable
 from issuer.messages.abi import checksum, keccak
 
 _HASH_LENGTH = 2 + 64
+_QUANTITY = re.compile("0x[0-9a-fA-F]+")
+
+_COUNT = 63
+"""Bits of what is counted: as many as a column of the database holds."""
+
+_TIME = 37
+"""Bits of a time in seconds: up to the year 6325."""
+
+_WORD = 256
+_BLOOM = 2048
 
 Place = int | str
 """A block by number, by hash, or by tag (``latest``, ``finalized``)."""
@@ -108,7 +119,9 @@ def senders(node: Node, number: int) -> tuple[Block, list[tuple[str, int, str]]]
     if answer is None:
         return None
     with _reading("a block's transactions"):
-        found = [(checksum(item["from"]), _number(item["nonce"]), item["hash"]) for item in answer["transactions"]]
+        found = [
+            (checksum(item["from"]), _number(item["nonce"]), _hash(item["hash"])) for item in answer["transactions"]
+        ]
     return _block(answer), found
 
 
@@ -125,7 +138,7 @@ def transactions(node: Node, number: int) -> list[Mined]:
                 nonce=_number(item["nonce"]),
                 target=checksum(item["to"]) if item["to"] else None,
                 data=_data(item["input"]),
-                value=_number(item["value"]),
+                value=_number(item["value"], _WORD),
             )
             for item in answer["transactions"]
         ]
@@ -158,7 +171,7 @@ def nonce(node: Node, address: str, place: Place = "latest") -> int:
 
 def balance(node: Node, address: str, place: Place = "latest") -> int:
     """The account's gas money in wei."""
-    return _number(node.call("eth_getBalance", [address, _place(place)]))
+    return _number(node.call("eth_getBalance", [address, _place(place)]), _WORD)
 
 
 def code(node: Node, address: str, place: Place = "latest") -> str:
@@ -212,14 +225,14 @@ def simulate(node: Node, calls: Iterable[Call], place: Place) -> list[Result]:
 
 def priority_fee(node: Node) -> int:
     """The tip per gas, in wei, that the node suggests."""
-    return _number(node.call("eth_maxPriorityFeePerGas"))
+    return _number(node.call("eth_maxPriorityFeePerGas"), _WORD)
 
 
 def next_base_fee(node: Node) -> int:
     """The base fee per gas, in wei, of the block that comes next."""
     answer = node.call("eth_feeHistory", ["0x1", "latest", []])
     with _reading("a fee history"):
-        return _number(answer["baseFeePerGas"][-1])
+        return _number(answer["baseFeePerGas"][-1], _WORD)
 
 
 def gas_limit(node: Node) -> int:
@@ -261,9 +274,9 @@ def _block(answer: dict[str, Any]) -> Block:
             number=_number(answer["number"]),
             hash=_hash(answer["hash"]),
             parent=_hash(answer["parentHash"]),
-            timestamp=_number(answer["timestamp"]),
-            base_fee=_number(answer["baseFeePerGas"]),
-            bloom=_number(answer["logsBloom"]),
+            timestamp=_number(answer["timestamp"], _TIME),
+            base_fee=_number(answer["baseFeePerGas"], _WORD),
+            bloom=_number(answer["logsBloom"], _BLOOM),
             size=len(answer["transactions"]),
         )
 
@@ -275,7 +288,7 @@ def _log(item: dict[str, Any]) -> Log:
         index=_number(item["logIndex"]),
         transaction=_hash(item["transactionHash"]),
         address=checksum(item["address"]),
-        topics=tuple(item["topics"]),
+        topics=tuple(map(_hash, item["topics"])),
         data=_data(item["data"]),
     )
 
@@ -299,15 +312,14 @@ def _place(place: Place) -> str:
     return hex(place) if isinstance(place, int) else place
 
 
-def _number(answer: Any) -> int:
-    try:
-        return int(answer, 16)
-    except (TypeError, ValueError) as error:
-        raise _nonsense("a number") from error
+def _number(answer: Any, bits: int = _COUNT) -> int:
+    if not isinstance(answer, str) or not _QUANTITY.fullmatch(answer) or (found := int(answer, 16)) >> bits:
+        raise _nonsense("a number")
+    return found
 
 
 def _data(answer: Any) -> str:
-    if not isinstance(answer, str) or not answer.startswith("0x"):
+    if not isinstance(answer, str) or not HEX.fullmatch(answer):
         raise _nonsense("bytes")
     return answer.lower()
 

@@ -17,6 +17,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -29,8 +30,9 @@ from issuer.chain.rpc import Block, Call, Result
 from issuer.chain.signer import Keys, Signed
 from issuer.chain.transactions import Key, Sent
 from issuer.clock import Clock
-from issuer.errors import BrokenInvariant, Conflict, InvalidInput, NotFound, Unreachable
+from issuer.errors import BrokenInvariant, Conflict, InvalidInput, MalformedDocument, NotFound, Unreachable
 from issuer.messages import contracts
+from issuer.messages.contracts import Contract
 from issuer.messages.transactions import Transaction, decode
 from issuer.store import facts, intents
 from issuer.store.facts import News
@@ -329,7 +331,7 @@ class Sender:
             key, asked = arguments["key"], arguments["asked"]
             call = contracts.MINTER.call("bucketOf", key)
             bucket = rpc.read(self._node, self._deployment.minter, call, ground.head.number)
-            capacity = contracts.MINTER.output("bucketOf", bucket)["capacity"]
+            capacity = _output(contracts.MINTER, "bucketOf", bucket)["capacity"]
             # No smaller mint goes through a limit that is closed either.
             if 0 < capacity < asked:
                 return Refusal(error=TooLarge.CAPACITY, arguments=[key, capacity, asked])
@@ -347,7 +349,7 @@ class Sender:
             return None
         if not results[0].succeeded:
             raise Unreachable("the node cannot read the token's next number")
-        return int(contracts.TOKEN.output("nextNumber", results[0].data)["0"])
+        return int(_output(contracts.TOKEN, "nextNumber", results[0].data)["0"])
 
     def _simulate(self, ground: Ground, following: Sequence[Call]) -> list[Result]:
         """What calls do on the head one after another, after the key's waiting transactions, as far as there is room.
@@ -506,6 +508,14 @@ class Sender:
 
     def _suggest(self) -> Fees:
         return fees.suggest(self._node, self._limits.max_fee)
+
+
+def _output(contract: Contract, function: str, data: str) -> dict[str, Any]:
+    """What a function returned. Raises Unreachable if it cannot have returned that: then the node made it up."""
+    try:
+        return contract.output(function, data)
+    except MalformedDocument as error:
+        raise Unreachable(f"the node answers {function} with what is no answer to it: {error.what}") from error
 
 
 def _due(connection: Connection) -> list[Intent]:

@@ -12,7 +12,7 @@
   search leaves out is noticed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, bindparam, select, update
@@ -23,7 +23,8 @@ from issuer.chain.finality import Finality
 from issuer.chain.node import Node, NodeError
 from issuer.chain.rpc import Block, Log
 from issuer.chain.witness import Witness
-from issuer.errors import Unreachable
+from issuer.errors import MalformedDocument, Unreachable
+from issuer.money import MAX_UNITS
 from issuer.store import facts
 from issuer.store.facts import News
 from issuer.store.inserts import insert_new
@@ -144,12 +145,12 @@ class Watcher:
         near = final.number - place.number <= NEAR
         logs, blocks = self._follow(place, final) if near else self._search(place, final)
         end = blocks[max(blocks)]
-        news = events.facts(self._deployment, logs, blocks)
+        news = _facts(self._deployment, logs, blocks)
         deployment = parts.after(self._deployment, news)
         if deployment != self._deployment:
             earlier = self._history(sorted(deployment.speaking.keys() - self._deployment.speaking.keys()), end)
             logs = sorted([*earlier, *logs], key=lambda log: (log.block_number, log.index))
-            news = events.facts(deployment, logs, blocks | self._blocks(earlier, end))
+            news = _facts(deployment, logs, blocks | self._blocks(earlier, end))
         following = _after(place, news, end, head)
         with self._store.unit("take final blocks") as unit:
             if _move(unit, place, following, end):
@@ -222,6 +223,19 @@ class Watcher:
     def _show(self, head: Block) -> None:
         with self._store.unit("show the head") as unit:
             unit.connection.execute(update(cursor).values(head=head.number, head_timestamp=head.timestamp))
+
+
+def _facts(deployment: Deployment, logs: Sequence[Log], blocks: Mapping[int, Block]) -> list[News]:
+    """The facts of logs. Raises Unreachable for what no contract of ours can have said: then the node did not."""
+    try:
+        found = events.facts(deployment, logs, blocks)
+    except MalformedDocument as error:
+        raise Unreachable(f"the node tells logs that the contracts cannot have made: {error.what}") from error
+    moved = [transfer for item in found if item.kind == "moved" for transfer in item.payload["transfers"]]
+    burned = [item.payload["id"] for item in found if item.kind == "redeemed"]
+    if max([*burned, *(value for _, _, value in moved)], default=0) > MAX_UNITS:
+        raise Unreachable("the node tells of more tokens than there can be")
+    return found
 
 
 def _row(connection: Connection) -> Row[tuple[int, ...]] | None:

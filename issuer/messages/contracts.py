@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from issuer.errors import InvalidInput
+from issuer.errors import InvalidInput, MalformedDocument
 from issuer.messages.abi import Item, checksum
 from issuer.money import format_units
 
@@ -381,7 +381,10 @@ def _said(name: str, value: Any) -> str:
 def decode_error(data: str) -> tuple[str, dict[str, Any]]:
     """The name and arguments of what a call reverted with; ``unknown`` with the bytes if it is none of ours."""
     item = ERRORS.get(data[:10].lower())
-    return (item.name, item.decode(data)) if item else ("unknown", {"data": data})
+    try:
+        return (item.name, item.decode(data)) if item else ("unknown", {"data": data})
+    except MalformedDocument:
+        return "unknown", {"data": data}
 
 
 def pack_order(recipient: str, value: int) -> int:

@@ -105,6 +105,15 @@ def test_an_error_keeps_its_number_and_message(gate: Proxy, node: HttpNode) -> N
     assert (caught.value.number, caught.value.message) == (-32005, "limit exceeded")
 
 
+@pytest.mark.parametrize("code", [None, "many", {}, 1e400])
+def test_an_error_whose_code_or_message_is_none_is_one(gate: Proxy, node: HttpNode, code: object) -> None:
+    error = {"code": code, "message": "slow\0 down \ud800", "data": "0xzz"}
+    gate.intercepts["eth_blockNumber"] = lambda request, _: {"jsonrpc": "2.0", "id": request["id"], "error": error}
+    with pytest.raises(NodeError) as caught:
+        node.call("eth_blockNumber")
+    assert (caught.value.number, caught.value.message, caught.value.data) == (0, "slow down ?", None)
+
+
 @pytest.mark.parametrize("answer", [None, "soon", "0xzz", {}, [], 7])
 def test_an_answer_of_another_type_is_no_answer(gate: Proxy, node: HttpNode, answer: object) -> None:
     gate.intercepts["eth_getTransactionCount"] = proxy.result(answer)

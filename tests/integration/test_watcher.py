@@ -404,6 +404,53 @@ def test_close_to_the_head_no_log_is_passed_over(sandbox: Sandbox, alice: str) -
     assert [fact.kind for fact in sandbox.take()] == ["verified"]
 
 
+@pytest.mark.parametrize("told", [{"data": "0x00"}, {"data": "0xzz"}, {"topics": [None]}, {"topics": ["0x12"]}])
+def test_logs_that_no_contract_can_have_made_are_no_answer(
+    sandbox: Sandbox, alice: str, told: dict[str, object]
+) -> None:
+    sandbox.watcher.collect()
+    sandbox.take()
+    sandbox.emit("verify", accounts=[alice])
+    sandbox.sender.send()
+    sandbox.chain.finalize()
+
+    def lie(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        answer = forward(request)
+        for receipt in answer["result"]:
+            for log in receipt["logs"]:
+                log |= told
+        return answer
+
+    sandbox.proxy.intercepts["eth_getBlockReceipts"] = lie
+    with pytest.raises(Unreachable):
+        sandbox.watcher.collect()
+    sandbox.proxy.intercepts.clear()
+    sandbox.watcher.collect()
+    assert [fact.kind for fact in sandbox.take()] == ["verified"]
+
+
+def test_more_tokens_than_there_can_be_are_no_answer(sandbox: Sandbox, alice: str) -> None:
+    minted(sandbox, (alice, CNH))
+    sandbox.chain.fund(alice)
+    burned = holder.redeem(sandbox.node, sandbox.keys.signer("alice"), sandbox.deployment, value=CNH)
+    holder.send(sandbox.node, burned.raw)
+    sandbox.chain.finalize()
+
+    redeemed = next(item.topic for item in contracts.TOKEN.events.values() if item.name == "Redeemed")
+
+    def lie(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        answer = forward(request)
+        for log in (log for receipt in answer["result"] for log in receipt["logs"]):
+            if log["topics"][0] == redeemed:
+                log["topics"][2] = f"0x{2**63:064x}"
+                log["data"] = f"0x{2**63:064x}"
+        return answer
+
+    sandbox.proxy.intercepts["eth_getBlockReceipts"] = lie
+    with pytest.raises(Unreachable, match="more tokens than there can be"):
+        sandbox.watcher.collect()
+
+
 def test_a_block_that_is_no_child_of_the_last_is_not_taken(sandbox: Sandbox) -> None:
     sandbox.watcher.collect()
     sandbox.take()

@@ -147,6 +147,12 @@ def _named(item: Item, arguments: list[Any]) -> dict[str, Any]:
     return dict(zip((parameter.name for parameter in item.inputs), arguments, strict=True))
 
 
+def test_an_error_of_ours_that_does_not_decode_is_an_unknown_one() -> None:
+    """Another contract on the way, such as a hook, may revert with any bytes."""
+    data = contracts.decode_error("0xe450d38c" + "00")
+    assert data == ("unknown", {"data": "0xe450d38c00"})
+
+
 def test_a_string_that_is_no_text_is_read_as_far_as_it_is() -> None:
     """A contract takes any bytes for a string."""
     data = contracts.AUTHORITY.functions["labelRole"].selector + encode(["uint64", "bytes"], [3, b"a\xffb"]).hex()

@@ -52,6 +52,10 @@ NONSENSE: tuple[Any, ...] = (
     {"blockHash": HASH, "transactionHash": None, "blockNumber": "0x1", "status": "0x1", "gasUsed": "0x1"},
     {"baseFeePerGas": []},
     {"baseFeePerGas": ["many"]},
+    "0x0_1",
+    "0xzz",
+    "-0x1",
+    hex(2**256),
 )
 
 
@@ -62,7 +66,18 @@ def test_nonsense_is_no_answer(question: str, answer: Any) -> None:
         QUESTIONS[question](Babbler(answer))
 
 
-@pytest.mark.parametrize("change", [{"hash": "0x12"}, {"parentHash": None}, {"timestamp": None}, {"number": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hash": "0x12"},
+        {"hash": "0x" + "zz" * 32},
+        {"parentHash": None},
+        {"timestamp": None},
+        {"timestamp": hex(2**37)},
+        {"number": 1},
+        {"number": hex(2**64)},
+    ],
+)
 def test_a_block_of_another_form_is_no_answer(change: dict[str, Any]) -> None:
     whole: dict[str, Any] = {
         "number": "0x1",
