@@ -25,7 +25,7 @@ def act() -> None:
     """See what was ordered of the contracts and how far it is; accept or cancel what waits there.
 
     \b
-    A quick act is one call by the key that holds the power:
+    A quick act is one call by the key that holds the power, as is the cancellation of a slow one:
       ordered     the service has not sent it yet
       sent        its block is not final yet
       final       it is done

@@ -127,11 +127,15 @@ def cancel(unit: Unit, *, act_id: str, case: str) -> dict[str, Any]:
 
 
 def accept_ready(unit: Unit) -> int:
-    """Have the acts accepted that were proposed here and whose delay is over by the chain's own time; their number."""
+    """Have the acts accepted that were proposed here and whose delay is over by the chain's own time; their number.
+
+    Not those that a person has ordered to be cancelled: the two would race for the next block.
+    """
     ready = proposal.c.ready_at <= _now(unit.connection)
     asked = proposal.c.case.is_not(None)
     statement = select(proposal).where(proposal.c.state == ProposalState.PROPOSED, asked, ready)
-    rows = unit.connection.execute(statement).all()
+    doomed = _being_cancelled(unit.connection)
+    rows = [row for row in unit.connection.execute(statement) if row.act_id not in doomed]
     for row in rows:
         accept(unit, row)
     return len(rows)
@@ -219,7 +223,7 @@ def every(connection: Connection) -> list[dict[str, Any]]:
     """The acts ordered or seen, oldest first, with the function and arguments that each calls.
 
     `case` is null for a slow act that somebody else has proposed. A quick act is `ordered`, `sent`, then `final` or
-    `refused`; it has no `act_id`.
+    `refused`, and so is a cancellation; neither has an `act_id`.
     """
     slow = [_shown(dict(row)) for row in connection.execute(select(proposal)).mappings()]
     return sorted([*slow, *_quick(connection)], key=lambda row: row["at"])
@@ -309,6 +313,13 @@ def _name(act: str) -> str:
     return keccak(bytes.fromhex(act[2:]))
 
 
+def _being_cancelled(connection: Connection) -> set[str]:
+    """The acts that a cancellation is under way for."""
+    under_way = intent.c.state.in_((IntentState.OPEN, IntentState.BOUND))
+    told = select(intent.c.payload).where(intent.c.door == Door.CHAIN, intent.c.kind == "cancel", under_way)
+    return {payload["act_id"] for payload in connection.scalars(told)}
+
+
 def _find(connection: Connection, which: Any) -> RowMapping | None:
     return connection.execute(select(proposal).where(which)).mappings().one_or_none()
 
@@ -332,19 +343,19 @@ def _quick(connection: Connection) -> Iterable[dict[str, Any]]:
     statement = (
         select(intent, transaction.c.outcome)
         .outerjoin(transaction, transaction.c.intent_id == intent.c.id)
-        .where(intent.c.door == Door.CHAIN, intent.c.kind.in_(QUICK), intent.c.subject.startswith("case:"))
+        .where(intent.c.door == Door.CHAIN, intent.c.kind.in_((*QUICK, "cancel")), intent.c.subject.startswith("case:"))
     )
     for row in connection.execute(statement):
         yield {
             "act_id": None,
-            "contract": QUICK[row.kind],
+            "contract": QUICK.get(row.kind) or row.payload["contract"],
             "ready_at": None,
             "state": _QUICK_STATES[IntentState(row.state)],
             "at": row.at,
             "case": row.subject.removeprefix("case:"),
             "reason": _reason(connection, row.id, row.outcome) if row.state == IntentState.VOID else None,
             "function": row.kind,
-            "arguments": row.payload,
+            "arguments": row.payload if row.kind in QUICK else {"act_id": row.payload["act_id"]},
         }
 
 

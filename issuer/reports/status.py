@@ -1,6 +1,6 @@
 """Status: how the coin stands, from the books alone, and what waits for what."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,16 +161,25 @@ def _payout_reason(row: Mapping[str, Any]) -> str | None:
 
 def acts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
     """Slow acts whose delay runs."""
+    rows = list(found)
+    under_way = [row for row in rows if row["function"] == "cancel" and row["state"] in ("ordered", "sent")]
+    doomed = {row["arguments"]["act_id"] for row in under_way}
     return [
         Wait(
             what=f"{row['function']} on {row['contract']}",
-            why=f"its delay, until {utc(row['ready_at'])}" if row["case"] else "somebody else, who has proposed it",
+            why=_act_reason(row, doomed),
             since=row["at"],
             do=f"To prevent it: issuer act cancel {row['act_id']} --case ...",
         )
-        for row in found
+        for row in rows
         if row["state"] in (ProposalState.PROPOSED, ProposalState.ACCEPTING)
     ]
+
+
+def _act_reason(row: Mapping[str, Any], doomed: Collection[str]) -> str:
+    if row["act_id"] in doomed:
+        return "its cancellation, which is ordered"
+    return f"its delay, until {utc(row['ready_at'])}" if row["case"] else "somebody else, who has proposed it"
 
 
 def recovery(connection: Connection) -> list[dict[str, Any]]:

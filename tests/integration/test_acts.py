@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from issuer.audit import schema
 from issuer.audit.record import decode
@@ -11,8 +11,9 @@ from issuer.errors import Refused
 from issuer.messages.abi import keccak
 from issuer.messages.contracts import AUTHORITY, TOKEN
 from issuer.operations import powers
-from issuer.store.states import FactState
-from issuer.store.tables import audit_record, fact
+from issuer.reports import status
+from issuer.store.states import FactState, IntentState
+from issuer.store.tables import audit_record, fact, intent
 from issuer.store.unit import Store
 from tests.clock import START
 from tests.integration.desk import ALICE, Desk
@@ -91,3 +92,41 @@ def test_an_act_that_cannot_be_read_is_shown_as_its_bytes(desk: Desk) -> None:
     propose(desk, ACT + "00")
     (shown,) = listed(desk)
     assert (shown["function"], shown["arguments"]) == (ACT[:10], {"data": ACT + "00"})
+
+
+def order(desk: Desk) -> str:
+    """An act that is proposed here, on chain, and ready; its id."""
+    desk.act(powers.propose, contract="token", act=ACT, case="c-1")
+    return propose(desk, ACT)
+
+
+def close(desk: Desk, state: IntentState) -> None:
+    """The last cancellation has ended like this."""
+    with desk.store.unit("close") as unit:
+        one = intent.c.id == desk.last_intent("cancel")
+        unit.connection.execute(update(intent).where(one).values(state=state))
+
+
+def test_what_a_person_has_ordered_to_be_cancelled_is_not_accepted(desk: Desk) -> None:
+    act_id = order(desk)
+    desk.act(powers.cancel, act_id=act_id, case="c-2")
+    assert desk.act(powers.accept_ready) == 0
+    act, cancellation = listed(desk)
+    assert (cancellation["function"], cancellation["arguments"]) == ("cancel", {"act_id": act_id})
+    assert (cancellation["state"], cancellation["case"], cancellation["act_id"]) == ("ordered", "c-2", None)
+    assert status.acts([act, cancellation])[0].why == "its cancellation, which is ordered"
+    close(desk, IntentState.BOUND)
+    assert desk.act(powers.accept_ready) == 0
+    close(desk, IntentState.VOID)
+    assert [row["state"] for row in listed(desk)] == ["proposed", "refused"]
+    assert desk.act(powers.accept_ready) == 1
+
+
+def test_an_act_that_was_cancelled_once_may_be_ordered_again(desk: Desk) -> None:
+    act_id = order(desk)
+    desk.act(powers.cancel, act_id=act_id, case="c-2")
+    close(desk, IntentState.DONE)
+    desk.chain("cancelled", actId=act_id, contract="token", event="Cancelled", by=ALICE)
+    assert [row["state"] for row in listed(desk)] == ["cancelled", "final"]
+    order(desk)
+    assert desk.act(powers.accept_ready) == 1

@@ -414,7 +414,7 @@ def _use_the_rest(world: World, shell: Shell) -> None:
     world.until(lambda: set(acts(shell, "rest/4")) == {"proposed"}, turns=3)
     for row in [row for row in shell.answer("act", "list") if row["case"] == "rest/4"]:
         shell.answer("act", "cancel", row["act_id"], "--case", "rest/4")
-    world.until(lambda: set(acts(shell, "rest/4")) == {"cancelled"}, turns=6)
+    world.until(lambda: set(acts(shell, "rest/4")) == {"cancelled", "final"}, turns=6)
     done(world, shell, "rest/5", "role", "grant", "FREEZER", nobody)
     done(world, shell, "rest/6", "role", "revoke", "FREEZER", nobody, "--by", "admin")
     done(world, shell, "rest/7", "role", "set", "FREEZER", "admin", "ADMIN")
