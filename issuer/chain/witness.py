@@ -52,9 +52,10 @@ class Witness:
 
     def _dispute(self, own: Block, other: Block) -> None:
         payload = {"number": own.number, "first": own.hash, "second": other.hash}
-        news = News(key=f"disputed:{own.number}:{own.hash}:{other.hash}", kind="disputed", payload=payload)
         with self._store.unit("tell a dispute of nodes") as unit:
-            facts.bring(unit, Door.CHAIN, [news])
+            # Told again after a lock was cleared: as long as they differ, nothing may rest on this chain.
+            key = f"disputed:{own.number}:{own.hash}:{other.hash}:{facts.clearings(unit.connection)}"
+            facts.bring(unit, Door.CHAIN, [News(key=key, kind="disputed", payload=payload)])
         self._note(f"two nodes to agree on the final block {own.number}")
 
     def _note(self, why: str | None) -> None:

@@ -104,6 +104,27 @@ def test_two_hashes_of_one_final_block_stop_minting_and_payouts(
     assert waits(sandbox) == []
 
 
+def test_a_dispute_is_told_again_once_its_lock_was_cleared(sandbox: Sandbox, gate: Proxy, watcher: Watcher) -> None:
+    verify_alice(sandbox)
+
+    def lie(request: dict[str, Any], forward: Any) -> Any:
+        answer = forward(request)
+        return answer | {"result": answer["result"] | {"hash": "0x" + "66" * 32}}
+
+    gate.intercepts[BLOCK] = lie
+    for _ in range(2):
+        watcher.collect()
+        watcher.collect()
+        with sandbox.store.unit("take") as unit:
+            (fact,) = facts.new(unit.connection)
+            facts.apply(unit, fact.id)
+            intake._PLAIN["disputed"](unit, fact)
+            held = locks.live(unit.connection)
+            assert {lock["scope"] for lock in held} == {"minting", "payouts"}
+            for lock in held:
+                locks.clear(unit, lock["id"])
+
+
 def test_a_silent_witness_is_waited_for(sandbox: Sandbox, gate: Proxy, watcher: Watcher) -> None:
     before, since = place(sandbox), sandbox.clock.now()
     verify_alice(sandbox)
