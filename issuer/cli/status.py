@@ -13,7 +13,7 @@ from issuer.cli.parameters import answers
 from issuer.cli.session import Session
 from issuer.clock import utc
 from issuer.money import format_units
-from issuer.operations import binding, deposits, locks, mints, payouts, powers, redemptions
+from issuer.operations import binding, deposits, locks, mints, payouts, powers, redemptions, wallets
 from issuer.reports import status as report
 from issuer.reports.status import Position, Wait
 
@@ -54,6 +54,7 @@ def _waits(issuer: Issuer, connection: Connection) -> list[Wait]:
         *report.redemptions(redemptions.every(connection), now),
         *report.payouts(asdict(item) for item in payouts.every(connection)),
         *report.acts(powers.every(connection)),
+        *report.wallets(wallets.refused(connection)),
         *report.doors(connection, now),
     ]
 

@@ -64,9 +64,13 @@ def _sent(unit: Unit, fact: Fact) -> None:
 
 def not_done(unit: Unit, told: dict[str, Any]) -> None:
     """A transaction of ours is final and did nothing: what it was for is decided anew."""
-    audit.append(unit, "transaction.failed", told["subject"], after={"kind": told["kind"], "outcome": told["outcome"]})
+    after = {"kind": told["kind"], "outcome": told["outcome"]}
+    record = audit.append(unit, "transaction.failed", told["subject"], after=after)
+    noun, _, named = told["subject"].partition(":")
     if told["kind"] == "mint":
-        batches.wait(unit, told["subject"].removeprefix("batch:"))
+        batches.wait(unit, named)
+    elif told["kind"] == "verify" and noun == "wallet":
+        wallets.not_verified(unit, told["intent_id"], named, record)
     elif told["kind"] == "report":
         reserve.not_posted(unit, told["subject"], told["outcome"])
     elif told["kind"] == "propose":

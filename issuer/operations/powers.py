@@ -229,6 +229,15 @@ def every(connection: Connection) -> list[dict[str, Any]]:
     return sorted([*slow, *_quick(connection)], key=lambda row: row["at"])
 
 
+def reason(connection: Connection, intent_id: int, outcome: str | None = None) -> str | None:
+    """Why an intent of the chain came to nothing: its transaction's outcome, or why it was never signed."""
+    if outcome is not None:
+        return f"its transaction is {outcome}"
+    told = select(fact.c.payload).where(fact.c.door == Door.CHAIN, fact.c.key.startswith(f"refused:{intent_id}:"))
+    payload = connection.execute(told).scalar()
+    return None if payload is None else explain(payload["error"], payload["arguments"])
+
+
 def granted(connection: Connection) -> list[tuple[int, str]]:
     """Every role and account that the chain has ever told to be given to it, in the order of roles."""
     told = select(fact.c.payload).where(fact.c.door == Door.CHAIN, fact.c.kind == "role")
@@ -353,7 +362,7 @@ def _quick(connection: Connection) -> Iterable[dict[str, Any]]:
             "state": _QUICK_STATES[IntentState(row.state)],
             "at": row.at,
             "case": row.subject.removeprefix("case:"),
-            "reason": _reason(connection, row.id, row.outcome) if row.state == IntentState.VOID else None,
+            "reason": reason(connection, row.id, row.outcome) if row.state == IntentState.VOID else None,
             "function": row.kind,
             "arguments": row.payload if row.kind in QUICK else {"act_id": row.payload["act_id"]},
         }
@@ -365,12 +374,3 @@ _QUICK_STATES = {
     IntentState.DONE: "final",
     IntentState.VOID: "refused",
 }
-
-
-def _reason(connection: Connection, intent_id: int, outcome: str | None) -> str | None:
-    """Why a quick act came to nothing: its transaction's outcome, or why it was never signed."""
-    if outcome is not None:
-        return f"its transaction is {outcome}"
-    told = select(fact.c.payload).where(fact.c.door == Door.CHAIN, fact.c.key.startswith(f"refused:{intent_id}:"))
-    payload = connection.execute(told).scalar()
-    return None if payload is None else explain(payload["error"], payload["arguments"])

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from issuer import audit
 from issuer.clock import utc
 from issuer.errors import NotFound, Refused
-from issuer.operations import customers
+from issuer.operations import customers, powers
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
 from issuer.store import intents, turn
 from issuer.store.facts import Fact
-from issuer.store.states import Door, WalletState
-from issuer.store.tables import wallet
+from issuer.store.states import Door, IntentState, WalletState
+from issuer.store.tables import intent, transaction, wallet
 from issuer.store.unit import Unit
 
 _FIND = select(wallet).where(wallet.c.address == bindparam("wallet"))
@@ -59,7 +59,7 @@ def register(unit: Unit, *, address: str, text: str, controlled: bool) -> dict[s
         raise Refused(f"the signature is not {address}'s over this challenge", "Sign the exact text with that wallet.")
     move(unit, wallet, address, WalletState.CHALLENGED, WalletState.REGISTERED)
     record = audit.append(unit, "wallet.registered", f"wallet:{address}", after={"customer": row["customer_id"]})
-    intents.emit(unit, Door.CHAIN, "verify", f"wallet:{address}", {"accounts": [address]}, record)
+    _mark(unit, address, record)
     return get(unit.connection, address)
 
 
@@ -70,6 +70,17 @@ def verified(unit: Unit, fact: Fact) -> None:
     audit.append(unit, "wallet.verified", f"wallet:{address}", evidence=[fact.payload["transaction"]])
     if row is not None and row["state"] == WalletState.REGISTERED:
         move(unit, wallet, address, WalletState.REGISTERED, WalletState.VERIFIED)
+
+
+def not_verified(unit: Unit, intent_id: int, address: str, record_id: int) -> None:
+    """The chain was to be told of a wallet, and the transaction came to nothing: it is told again.
+
+    Not if nobody's mark is due any more: the wallet has it, or a person has had it taken away meanwhile.
+    """
+    row = _find(unit.connection, address)
+    if row is None or row["state"] != WalletState.REGISTERED or _was_unmarked(unit.connection, intent_id, address):
+        return
+    _mark(unit, address, record_id)
 
 
 def unverified(unit: Unit, fact: Fact) -> None:
@@ -93,6 +104,17 @@ def every(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(select(wallet).order_by(wallet.c.at)).mappings()]
 
 
+def refused(connection: Connection) -> list[dict[str, Any]]:
+    """The registered wallets that the contract would not mark as verified: each with the `reason`, and `since` when."""
+    waiting = [row for row in every(connection) if row["state"] == WalletState.REGISTERED]
+    found = [(row["address"], _last_mark(connection, row["address"])) for row in waiting]
+    return [
+        {"address": address, "since": last.at, "reason": powers.reason(connection, last.id)}
+        for address, last in found
+        if last is not None and last.state == IntentState.VOID and not last.carried
+    ]
+
+
 def require_registered(connection: Connection, address: str) -> None:
     """Raise NotFound or Refused unless a customer has proven control of the wallet."""
     if get(connection, address)["state"] == WalletState.CHALLENGED:
@@ -111,6 +133,25 @@ def owner(connection: Connection, address: str) -> int | None:
     """The customer who has proven control of an address."""
     row = _find(connection, address)
     return None if row is None or row["state"] == WalletState.CHALLENGED else row["customer_id"]
+
+
+def _mark(unit: Unit, address: str, record_id: int) -> None:
+    """Have the chain know a wallet as verified, once the record that says why is published."""
+    intents.emit(unit, Door.CHAIN, "verify", f"wallet:{address}", {"accounts": [address]}, record_id)
+
+
+def _last_mark(connection: Connection, address: str) -> Row[Any] | None:
+    """The last intent that asked for a wallet's mark, and whether a transaction carried it."""
+    carried = transaction.c.intent_id.is_not(None).label("carried")
+    asked = select(intent, carried).outerjoin(transaction, transaction.c.intent_id == intent.c.id)
+    asked = asked.where(intent.c.kind == "verify", intent.c.subject == f"wallet:{address}")
+    return connection.execute(asked.order_by(intent.c.id.desc()).limit(1)).one_or_none()
+
+
+def _was_unmarked(connection: Connection, intent_id: int, address: str) -> bool:
+    """Whether a person has had the mark taken away since an intent."""
+    ordered = select(intent.c.payload).where(intent.c.kind == "unverify", intent.c.id > intent_id)
+    return any(address in payload["accounts"] for payload in connection.scalars(ordered))
 
 
 def _find(connection: Connection, address: str) -> dict[str, Any] | None:

@@ -176,6 +176,19 @@ def acts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
     ]
 
 
+def wallets(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
+    """Registered wallets that the contract would not mark as verified."""
+    return [
+        Wait(
+            what=f"the wallet {row['address']}",
+            why=f"its mark on chain, which the contract refused{': ' * bool(row['reason'])}{row['reason'] or ''}",
+            since=row["since"],
+            do=f"Once that is settled: issuer wallet verify {row['address']} --case ...",
+        )
+        for row in found
+    ]
+
+
 def _act_reason(row: Mapping[str, Any], doomed: Collection[str]) -> str:
     if row["act_id"] in doomed:
         return "its cancellation, which is ordered"

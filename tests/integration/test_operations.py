@@ -1113,3 +1113,62 @@ def test_a_key_belongs_to_its_first_caller(desk: Desk) -> None:
     other = Request(caller="operator:ben", key="k1", operation="customer add", body=body)
     with pytest.raises(Conflict, match="by operator:ann"):
         carry_out(desk.store, other, lambda unit: customers.add(unit, POLICY, **body))
+
+
+@pytest.fixture
+def marking(desk: Desk) -> int:
+    """The intent that has the chain told of a wallet which was just registered; a transaction carries it."""
+    added = desk.act(customers.add, POLICY, name="Alice Limited", jurisdiction="HK", bank_account=ALICE_BANK)
+    given = desk.act(wallets.challenge, POLICY, customer_id=added["id"], address=ALICE, standing=False)
+    desk.act(wallets.register, address=ALICE, text=given["challenge"], controlled=True)
+    bind_intents(desk)
+    return desk.last_intent("verify")
+
+
+def bind_intents(desk: Desk) -> None:
+    with desk.store.unit("bind") as unit:
+        unit.connection.execute(update(intent).values(state=IntentState.BOUND))
+
+
+def ends(desk: Desk, intent_id: int, outcome: str) -> None:
+    """The transaction of a wallet's mark has ended like this."""
+    told = {"intent_id": intent_id, "kind": "verify", "subject": f"wallet:{ALICE}", "outcome": outcome}
+    desk.chain("sent", **told, reason="", signer=THIRD)
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "reverted", "foreign"])
+def test_a_wallet_whose_mark_came_to_nothing_is_told_again(desk: Desk, marking: int, outcome: str) -> None:
+    ends(desk, marking, outcome)
+    again = desk.last_intent("verify")
+    assert again != marking
+    with desk.store.read() as connection:
+        row = connection.execute(select(intent).where(intent.c.id == again)).one()
+        body = connection.scalar(select(audit_record.c.body).where(audit_record.c.id == row.record_id))
+        assert wallets.refused(connection) == []
+    assert (row.state, row.subject, row.payload) == (IntentState.OPEN, f"wallet:{ALICE}", {"accounts": [ALICE]})
+    assert body is not None
+    assert decode(body).action == "transaction.failed"
+
+
+def test_a_wallet_that_has_its_mark_or_has_lost_it_to_a_person_is_not_told_again(desk: Desk, marking: int) -> None:
+    desk.chain("verified", account=ALICE)
+    ends(desk, marking, "foreign")
+    assert desk.last_intent("verify") == marking
+    bind_intents(desk)
+    desk.act(powers.use, "unverify", {"accounts": [ALICE]}, case="c-1")
+    desk.chain("unverified", account=ALICE)
+    ends(desk, marking, "cancelled")
+    assert desk.last_intent("verify") == marking
+
+
+def test_a_wallet_that_the_contract_refuses_waits_for_a_person(desk: Desk, marking: int) -> None:
+    told = {"intent_id": marking, "kind": "verify", "subject": f"wallet:{ALICE}"}
+    desk.tell(Door.CHAIN, "refused", f"refused:{marking}:1", **told, error="ActStopped", arguments=[1])
+    assert desk.last_intent("verify") == marking
+    with desk.store.read() as connection:
+        (waits,) = status.wallets(wallets.refused(connection))
+    assert (waits.what, waits.why.partition(": ")[2]) == (f"the wallet {ALICE}", "ActStopped(stop 1)")
+    assert f"issuer wallet verify {ALICE}" in str(waits.do)
+    desk.chain("verified", account=ALICE)
+    with desk.store.read() as connection:
+        assert wallets.refused(connection) == []

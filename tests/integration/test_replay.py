@@ -168,6 +168,8 @@ def people_and_powers(desk: Copied) -> None:
     wallet = {"customer_id": alice, "address": ALICE, "standing": False}
     given = desk.act(wallets.challenge, POLICY, **wallet)
     desk.act(wallets.register, address=ALICE, text=given["challenge"], controlled=True)
+    fail(desk, "verify", f"wallet:{ALICE}")
+    fail(desk, "verify", f"wallet:{ALICE}")
     desk.chain("verified", account=ALICE)
     with pytest.raises(Refused):
         ask(desk, "again", lambda unit: add(unit, "Alice Limited", ALICE_BANK))
