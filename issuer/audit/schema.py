@@ -299,9 +299,9 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "power.accept": Action("accept it after its delay", "case:act:ID", {"contract": "word", "act": "long"}),
     "power.cancel": Action(
-        "cancel it; the authority is told the act itself",
+        "cancel it; the authority is told the act itself, and who has scheduled it",
         _CASE,
-        {"contract": "word", "act_id": "hash", "act": "long-"},
+        {"contract": "word", "act_id": "hash", "act": "long-", "caller": "address-"},
     ),
     # -- powers, as the chain shows them, whoever used them
     "chain.frozen": Action("an account is frozen", _EVENT, _FREEZE, evidence=_CHAIN),

@@ -109,7 +109,7 @@ def describe(deployment: Deployment, target: str, data: str) -> tuple[str, dict[
 
 
 _SCHEDULED = {"schedule": "propose", "execute": "accept", "cancel": "cancel"}
-"""The authority's own words for a slow act, which it does on itself in the name of the admin."""
+"""The authority's own words for a slow act, which it does on itself in the name of who has scheduled it."""
 
 
 def _slow(deployment: Deployment, kind: str, told: Mapping[str, Any]) -> str:
@@ -122,16 +122,16 @@ def _slow(deployment: Deployment, kind: str, told: Mapping[str, Any]) -> str:
             return AUTHORITY.call("schedule", authority, act, 0)
         case "accept":
             return AUTHORITY.call("execute", authority, act)
-    return AUTHORITY.call("cancel", deployment.keys[Job.ADMIN], authority, act)
+    return AUTHORITY.call("cancel", told["caller"], authority, act)
 
 
 def _scheduled(deployment: Deployment, function: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """What a call of the authority does to an act. Raises InvalidInput if that is another's, or on another contract."""
-    own = (deployment.authority, 0, deployment.keys[Job.ADMIN])
-    named = (arguments["target"], arguments.get("when", 0), arguments.get("caller", own[2]))
-    if named != own:
+    """What a call of the authority does to an act. Raises InvalidInput if that is on another contract, or later."""
+    if (arguments["target"], arguments.get("when", 0)) != (deployment.authority, 0):
         raise InvalidInput(f"the authority is to {function} what is no act of ours")
     act = arguments["data"]
     payload = {"contract": "authority", "act": act}
     kind = _SCHEDULED[function]
-    return kind, payload | ({"act_id": keccak(bytes.fromhex(act[2:]))} if kind == "cancel" else {})
+    if kind == "cancel":
+        payload |= {"act_id": keccak(bytes.fromhex(act[2:])), "caller": arguments["caller"]}
+    return kind, payload

@@ -88,7 +88,10 @@ def _is_done(found: Sequence[Mapping[str, Any]]) -> bool:
 @click.argument("act_id", type=HASH, metavar="ACT")
 @answers
 def show(session: Session, act_id: str) -> None:
-    """Show one slow act, with the calls that propose, accept and cancel it, for another signer such as a multisig."""
+    """Show one slow act, with the calls that propose, accept and cancel it, for another signer such as a multisig.
+
+    The authority lets only the `caller`, who has scheduled an act, execute it.
+    """
     with session.issuer.store.read() as connection:
         row = powers.get(connection, act_id)
         shown = next(item for item in powers.every(connection) if item["act_id"] == act_id)
@@ -97,7 +100,7 @@ def show(session: Session, act_id: str) -> None:
     accepts, cancels = TOKEN.call("accept", data), TOKEN.call("cancel", act_id)
     if contract == "authority":
         accepts = AUTHORITY.call("execute", parts.authority, data)
-        cancels = AUTHORITY.call("cancel", parts.keys["admin"], parts.authority, data)
+        cancels = AUTHORITY.call("cancel", row["caller"] or parts.keys["admin"], parts.authority, data)
     calls = {"propose": proposal(session, contract, data), "accept": accepts, "cancel": cancels}
     answer.record(shown | {"to": parts.address(contract), **calls}, as_json=session.as_json)
 
@@ -107,8 +110,8 @@ def show(session: Session, act_id: str) -> None:
 @cases
 def accept(session: Session, act_id: str, case: str) -> None:
     """Accept an act whose delay is over: one that somebody else has proposed, or one that has failed before."""
-    body = {"act_id": act_id, "case": case}
-    session.ask("act.accept", body, lambda unit: powers.take_up(unit, **body))
+    body, admin = {"act_id": act_id, "case": case}, session.issuer.speaking.keys["admin"]
+    session.ask("act.accept", body, lambda unit: powers.take_up(unit, **body, admin=admin))
 
 
 @act.command()

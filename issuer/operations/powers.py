@@ -96,10 +96,10 @@ def propose(unit: Unit, *, contract: str, act: str, case: str) -> dict[str, Any]
     }
 
 
-def take_up(unit: Unit, *, act_id: str, case: str) -> dict[str, Any]:
+def take_up(unit: Unit, *, act_id: str, case: str, admin: str | None = None) -> dict[str, Any]:
     """Accept a slow act whose delay is over and that the service leaves alone: another's, or one that has failed.
 
-    Raises NotFound or Refused.
+    The authority lets only who has scheduled an act execute it; ``admin`` is who would here. Raises NotFound, Refused.
     """
     turn.wait(unit)
     row = get(unit.connection, act_id)
@@ -107,6 +107,9 @@ def take_up(unit: Unit, *, act_id: str, case: str) -> dict[str, Any]:
         raise Refused(f"the act is {row['state']}", "Only an act that waits on chain can be accepted.")
     if row["ready_at"] > _now(unit.connection):
         raise Refused("the act's delay is not over", "`issuer act list` shows when it is.")
+    if admin is not None and row["caller"] not in (None, admin):
+        remedy = "Have them execute it by the call of `issuer act show`, or cancel it and order it here."
+        raise Refused(f"the authority takes it only from {row['caller']}, who has scheduled it", remedy)
     move(unit, proposal, act_id, row["state"], ProposalState.ACCEPTING, case=case, reason=None)
     order(unit, "accept", {"contract": row["contract"], "act": row["act"]}, case=case)
     return {**_shown(row), "case": case, "state": ProposalState.ACCEPTING, "reason": None}
@@ -119,7 +122,7 @@ def cancel(unit: Unit, *, act_id: str, case: str) -> dict[str, Any]:
     if row["state"] not in (*_WAITING, ProposalState.FAILED):
         raise Refused(f"the act is {row['state']}", "Only an act that waits on chain can be cancelled.")
     payload = {"contract": row["contract"], "act_id": act_id}
-    payload |= {"act": row["act"]} if row["contract"] == "authority" else {}
+    payload |= {"act": row["act"], "caller": row["caller"]} if row["contract"] == "authority" else {}
     return order(unit, "cancel", payload, case=case) | {"done_when": "`issuer act list` shows it cancelled"}
 
 
@@ -153,7 +156,7 @@ def accept(unit: Unit, row: Row[Any]) -> None:
 def proposed(unit: Unit, fact: Fact) -> None:
     """A slow act waits on chain, whoever proposed it."""
     told = fact.payload
-    _waits(unit, told["contract"], told["act"], told["readyAt"], operation=None)
+    _waits(unit, told["contract"], told["act"], told["readyAt"], {"operation": None, "caller": None})
     observed(unit, fact)
 
 
@@ -169,7 +172,8 @@ def ruled(unit: Unit, fact: Fact) -> None:
     """The authority has changed who may do what, or an act of it is scheduled, executed or cancelled."""
     told = fact.payload
     if told["event"] == "OperationScheduled" and _is_ours(told["data"]):
-        _waits(unit, "authority", told["data"], told["schedule"], operation=told["operationId"])
+        named = {"operation": told["operationId"], "caller": told["caller"]}
+        _waits(unit, "authority", told["data"], told["schedule"], named)
     ends = {"OperationExecuted": ProposalState.ACCEPTED, "OperationCanceled": ProposalState.CANCELLED}
     if told["event"] in ends:
         _end(unit, fact, proposal.c.operation == told["operationId"], ends[told["event"]])
@@ -268,7 +272,7 @@ def _require_whole(arguments: Mapping[str, Any]) -> None:
 def _want(unit: Unit, payload: dict[str, Any], case: str) -> None:
     act_id = _name(payload["act"])
     known = _find(unit.connection, proposal.c.act_id == act_id)
-    fresh = {**payload, "case": case, "ready_at": None, "operation": None, "reason": None}
+    fresh = {**payload, "case": case, "ready_at": None, "operation": None, "caller": None, "reason": None}
     _keep(unit, act_id, known, ProposalState.ORDERED, fresh)
 
 
@@ -284,11 +288,11 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _waits(unit: Unit, contract: str, act: str, ready_at: int, *, operation: str | None) -> None:
+def _waits(unit: Unit, contract: str, act: str, ready_at: int, named: Mapping[str, str | None]) -> None:
     act_id = _name(act)
     known = _find(unit.connection, proposal.c.act_id == act_id)
     ours = known is not None and known["state"] == ProposalState.ORDERED
-    values = {"contract": contract, "act": act, "ready_at": ready_at, "operation": operation, "reason": None}
+    values = {"contract": contract, "act": act, "ready_at": ready_at, **named, "reason": None}
     _keep(unit, act_id, known, ProposalState.PROPOSED, values if ours else values | {"case": None})
 
 

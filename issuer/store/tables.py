@@ -421,6 +421,7 @@ proposal = Table(
     Column("contract", Text, nullable=False),  # token | minter | feed | authority
     Column("act", Text, nullable=False),  # calldata of the slow function
     Column("operation", Text),  # the authority's name of it, where it is the authority's
+    Column("caller", Text),  # who has scheduled that: a part of the name, and who alone may execute it
     Column("case", Text),  # that it was ordered under; none if somebody else has proposed it
     Column("ready_at", BigInteger),  # none until it is proposed on chain
     Column("state", State, nullable=False),

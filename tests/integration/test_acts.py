@@ -7,16 +7,19 @@ from sqlalchemy import select, update
 
 from issuer.audit import schema
 from issuer.audit.record import decode
+from issuer.chain import calls
 from issuer.errors import Refused
-from issuer.messages.abi import keccak
+from issuer.messages.abi import checksum, keccak
 from issuer.messages.contracts import AUTHORITY, TOKEN
 from issuer.operations import powers
 from issuer.reports import status
+from issuer.store.intents import Intent
 from issuer.store.states import FactState, IntentState
 from issuer.store.tables import audit_record, fact, intent
 from issuer.store.unit import Store
 from tests.clock import START
-from tests.integration.desk import ALICE, Desk
+from tests.integration.desk import ALICE, BOB, Desk
+from tests.unit.test_calls import DEPLOYMENT
 
 ACT = TOKEN.call("setReportAge", 86400, 3600)
 
@@ -130,3 +133,29 @@ def test_an_act_that_was_cancelled_once_may_be_ordered_again(desk: Desk) -> None
     assert [row["state"] for row in listed(desk)] == ["cancelled", "final"]
     order(desk)
     assert desk.act(powers.accept_ready) == 1
+
+
+def schedule(desk: Desk, act: str, caller: str) -> str:
+    """Somebody has scheduled an act of the authority on itself; its id."""
+    told: dict[str, Any] = {"contract": "authority", "event": "OperationScheduled", "nonce": 1, "schedule": START}
+    operation = "0x" + caller[2:4] * 32
+    desk.chain("role", **told, operationId=operation, caller=caller, target=DEPLOYMENT.authority, data=act)
+    return act_id_of(act)
+
+
+def test_an_act_of_the_authority_is_cancelled_in_the_name_of_who_scheduled_it(desk: Desk) -> None:
+    act_id = schedule(desk, AUTHORITY.call("setTargetAdminDelay", ALICE, 0), BOB)
+    desk.act(powers.cancel, act_id=act_id, case="c-1")
+    order = Intent(id=1, kind="cancel", subject="case:c-1", payload=desk.intents("cancel")[0])
+    target, data = calls.encode(DEPLOYMENT, order)
+    assert AUTHORITY.decode_call(data)[1]["caller"] == checksum(BOB)
+    assert records(desk, "power.cancel")[0]["caller"] == BOB
+    assert calls.describe(DEPLOYMENT, target, data) == ("cancel", order.payload | {"caller": checksum(BOB)})
+
+
+def test_an_act_of_the_authority_is_accepted_only_by_who_scheduled_it(desk: Desk) -> None:
+    act_id = schedule(desk, AUTHORITY.call("setTargetAdminDelay", ALICE, 0), BOB)
+    desk.pass_time()
+    with pytest.raises(Refused, match=BOB):
+        desk.act(powers.take_up, act_id=act_id, case="c-1", admin=ALICE)
+    assert desk.act(powers.take_up, act_id=act_id, case="c-2", admin=BOB)["state"] == "accepting"

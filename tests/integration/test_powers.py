@@ -20,7 +20,7 @@ from issuer.chain.compiler import compile_contracts
 from issuer.chain.create2 import FACTORY
 from issuer.chain.wiring import CONTRACT_FILES, Table
 from issuer.messages.abi import ZERO_HASH, checksum, encode_values, keccak
-from issuer.messages.contracts import CONSTRUCTORS, CONTRACTS, MINTER, TOKEN, WINDOW
+from issuer.messages.contracts import AUTHORITY, CONSTRUCTORS, CONTRACTS, MINTER, TOKEN, WINDOW
 from issuer.mockbank.auditor import Auditor
 from issuer.money import format_units, parse_units
 from issuer.operations import binding, powers
@@ -371,6 +371,21 @@ def test_a_long_act_of_others_is_in_the_log_by_its_hash(world: World, shell: She
     shown = [row["record"]["after"] for row in shell.answer("audit", "show", "--limit", "30")]
     assert {"keccak256": act_id, "length": 10_068} in [after["act"] for after in shown if after and "act" in after]
     assert verified(world).outside == before
+
+
+def test_what_another_admin_has_scheduled_is_cancelled(world: World, shell: Shell, others: dict[str, str]) -> None:
+    """The authority names an act by who has scheduled it: what a thief of an admin's key has must be stopped too."""
+    prepared = shell.answer("role", "allow", "GUARDIAN", "token", "stop(uint8)", "--case", "o/4", "--prepare")
+    stranger.send_as(world, others["ADMIN"], prepared["to"], prepared["data"])
+    act_id = prepared["act_id"]
+    world.until(lambda: act_id in [row["act_id"] for row in shell.answer("act", "list")], turns=6)
+    shown = shell.answer("act", "show", act_id)
+    assert (shown["state"], shown["caller"]) == ("proposed", others["ADMIN"])
+    assert AUTHORITY.decode_call(shown["cancel"])[1]["caller"] == others["ADMIN"]
+    shell.answer("act", "cancel", act_id, "--case", "o/5")
+    world.until(lambda: acts(shell, "o/5") == ["final"], turns=6)
+    assert shell.answer("act", "show", act_id)["state"] == "cancelled"
+    verified(world)
 
 
 # -- wallets

@@ -45,7 +45,11 @@ parts = st.sampled_from(["token", "minter", "feed"])
 accounts = st.fixed_dictionaries({"accounts": st.lists(addresses, min_size=1, max_size=4)})
 acts = st.fixed_dictionaries({"contract": parts, "act": data})
 scheduled = st.fixed_dictionaries({"contract": st.just("authority"), "act": data})
-cancelled = scheduled.map(lambda told: told | {"act_id": keccak(bytes.fromhex(told["act"][2:]))})
+cancelled = st.builds(
+    lambda told, caller: told | {"act_id": keccak(bytes.fromhex(told["act"][2:])), "caller": caller},
+    scheduled,
+    addresses,
+)
 held = st.fixed_dictionaries({"roleId": words, "account": addresses})
 
 

@@ -196,6 +196,7 @@ def upgrade() -> None:
         sa.Column("contract", sa.Text(), nullable=False),
         sa.Column("act", sa.Text(), nullable=False),
         sa.Column("operation", sa.Text(), nullable=True),
+        sa.Column("caller", sa.Text(), nullable=True),
         sa.Column("case", sa.Text(), nullable=True),
         sa.Column("ready_at", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
