@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from issuer.chain import events, parts, rpc
+from issuer.chain import events, parts, rpc, transactions
 from issuer.chain.deployment import Deployment
 from issuer.chain.finality import Finality
+from issuer.chain.keystore import Job
 from issuer.chain.node import Node, NodeError
 from issuer.chain.rpc import Block, Log
 from issuer.chain.witness import Witness
@@ -116,10 +117,21 @@ class Watcher:
             )
         start = self._header(self._deployment.block)
         place = Place(number=start.number, hash=start.hash, next_number=1, redeemed=0, head=0, head_timestamp=0)
+        used = {Job(job): self._used(address) for job, address in self._deployment.keys.items() if job != Job.DEPLOYER}
         with self._store.unit("begin reading") as unit:
             begun = insert_new(unit.connection, cursor).values(only=1, timestamp=start.timestamp, **vars(place))
             unit.connection.execute(begun)
+            for job, nonce in used.items():
+                # Counted before it signs anything here: a key that lies idle is stolen as easily as another.
+                transactions.register(unit, address=self._deployment.keys[job], role=job, nonce=nonce)
         return place
+
+    def _used(self, address: str) -> int:
+        """How many transactions of a key are older than the deployment, which is sent by the deployer's key alone."""
+        try:
+            return rpc.nonce(self._node, address, self._deployment.block)
+        except NodeError:
+            return 0  # most nodes forget old accounts; keys are fresh in every home
 
     def _stands(self, place: Place, final: Block) -> bool:
         """Whether the last block taken is still in the chain; if the node names another, that becomes a fact."""

@@ -9,10 +9,12 @@ from sqlalchemy import update
 
 from issuer import crash
 from issuer.chain import holder, outcomes, rpc, transactions
+from issuer.chain.finality import Finality
 from issuer.chain.keystore import Job, Keystore
 from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Draft, Limits, Refusal, Sender
 from issuer.chain.signer import Signed, Signer
+from issuer.chain.watcher import Watcher
 from issuer.errors import BrokenInvariant, Conflict, NotFound, Refused, Unreachable
 from issuer.messages import contracts
 from issuer.messages.transactions import decode
@@ -789,12 +791,44 @@ def test_a_foreign_transaction_at_a_free_nonce_halts_the_key(sandbox: Sandbox, a
     assert sandbox.rows(tables.transaction)[-1].nonce == 2
 
 
+@pytest.mark.parametrize("job", [Job.GUARDIAN, Job.FREEZER, Job.ADMIN, Job.STANDBY])
+def test_a_key_that_was_never_used_here_is_watched(sandbox: Sandbox, job: Job) -> None:
+    """From the deployment on, whose own transactions are the deployer's alone."""
+    sandbox.watcher.collect()
+    assert sandbox.outcomes.collect() == 0
+    sandbox.take()
+    spend(sandbox, job, 0)
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    assert sandbox.outcomes.collect() == 1
+    (halted,) = sandbox.told("halted")
+    assert (halted["signer"], halted["role"], halted["nonce"]) == (address(sandbox, job), job, 0)
+    assert sandbox.outcomes.collect() == 0
+
+
+def test_a_key_that_was_used_before_reading_began_is_watched(sandbox: Sandbox) -> None:
+    spend(sandbox, Job.GUARDIAN, 0)
+    sandbox.chain.finalize()
+    sandbox.watcher.collect()
+    assert sandbox.outcomes.collect() == 1
+    assert sandbox.told("halted")[0]["role"] == Job.GUARDIAN
+
+
+def test_what_a_key_did_before_the_deployment_is_no_thiefs(sandbox: Sandbox) -> None:
+    spend(sandbox, Job.GUARDIAN, 0)
+    sandbox.chain.finalize()
+    later = replace(sandbox.deployment, block=sandbox.chain.number() - 2)
+    watcher = Watcher(sandbox.store, sandbox.node, later, Finality(depth=None))
+    watcher.collect()
+    assert Outcomes(sandbox.store, sandbox.node, watcher).collect() == 0
+
+
 def test_a_process_goes_on_watching_its_keys(sandbox: Sandbox, alice: str) -> None:
     """It counts their transactions with each new block, and not between two."""
     sandbox.verify(alice)
     watcher = sandbox.watcher
     process = Outcomes(sandbox.store, sandbox.node, watcher)
-    for asked in (1, 0):
+    for asked in (len(sandbox.rows(tables.signer)), 0):
         watcher.collect()
         before = sandbox.proxy.methods.count("eth_getTransactionCount")
         assert process.collect() == 0
