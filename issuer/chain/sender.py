@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
@@ -42,6 +43,9 @@ from issuer.store.unit import Store
 
 CANCEL_GAS = 21_000
 """A bare transfer."""
+
+CANCEL_TRIES = 3
+"""Times that a cancellation is signed, each time over a form that another process has stored meanwhile."""
 
 _RUN = secrets.token_hex(4)
 """Tells this run of the program from a later one that is given the same process number."""
@@ -156,8 +160,14 @@ class Sender:
         """Put a bare transfer to itself in the place of a transaction that is stuck; its hash.
 
         An operator's act, and so its fee may pass the cap, by one rise. A cancellation that is stored already is only
-        sent again. Raises NotFound.
+        sent again. Raises NotFound, or Conflict if the fee rises again and again meanwhile.
         """
+        for _ in range(CANCEL_TRIES - 1):
+            with suppress(Conflict):
+                return self._cancel(transaction_id)
+        return self._cancel(transaction_id)
+
+    def _cancel(self, transaction_id: int) -> str:
         sent = next((item for item in self._live() if item.id == transaction_id), None)
         if sent is None:
             what = f"transaction {transaction_id} does not wait: it has ended, or there was none"
@@ -170,7 +180,7 @@ class Sender:
         signed = self._signers.signer(sent.role).sign_transaction(fields)
         with self._store.unit("store a cancellation") as unit:
             transactions.seize(unit, sent.role, self._name)
-            transactions.add(unit, sent.id, decode(signed.raw), signed.raw, cancels=True)
+            transactions.outbid(unit, sent, decode(signed.raw), signed.raw, cancels=True)
         rpc.broadcast(self._node, signed.raw)
         return signed.hash
 
@@ -462,7 +472,7 @@ class Sender:
         signed = self._signers.signer(sent.role).sign_transaction(fields)
         with self._store.unit("store raised bytes") as unit:
             transactions.require(unit, sent.role, term)
-            transactions.add(unit, sent.id, decode(signed.raw), signed.raw, cancels=sent.newest.cancels)
+            transactions.outbid(unit, sent, decode(signed.raw), signed.raw, cancels=sent.newest.cancels)
         rpc.broadcast(self._node, signed.raw)
         return 1
 

@@ -67,6 +67,14 @@ _ATTEMPTS = (
     .order_by(attempt.c.max_fee, attempt.c.hash)
 )
 
+_NEWEST = (
+    select(attempt.c.hash)
+    .join(transaction, transaction.c.id == attempt.c.transaction_id)
+    .where(transaction.c.id == bindparam("sent"), transaction.c.state == TransactionState.SIGNED)
+    .order_by(attempt.c.max_fee.desc(), attempt.c.hash.desc())
+    .limit(1)
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
@@ -213,6 +221,17 @@ def store(unit: Unit, found: Intent, signed: Transaction, raw: str, job: Job, te
     }
     row_id = unit.connection.execute(insert(transaction).values(**values).returning(transaction.c.id)).scalar_one()
     add(unit, row_id, signed, raw, cancels=False)
+
+
+def outbid(unit: Unit, sent: Sent, signed: Transaction, raw: str, *, cancels: bool) -> None:
+    """Keep a form of a waiting transaction that offers more than its newest one; in a unit that holds the key's duty.
+
+    Raises Conflict, which must undo the unit, if another process has stored a newer form or an outcome meanwhile: this
+    one may offer as much as that, and then neither takes the place of the other.
+    """
+    if unit.connection.execute(_NEWEST, {"sent": sent.id}).scalar() != sent.newest.hash:
+        raise Conflict(f"transaction {sent.id} was signed again by another process, or has ended")
+    add(unit, sent.id, signed, raw, cancels=cancels)
 
 
 def add(unit: Unit, transaction_id: int, signed: Transaction, raw: str, *, cancels: bool) -> None:

@@ -9,11 +9,13 @@ from sqlalchemy import update
 
 from issuer import crash
 from issuer.chain import holder, outcomes, rpc, transactions
+from issuer.chain.fees import Fees
 from issuer.chain.finality import Finality
 from issuer.chain.keystore import Job, Keystore
 from issuer.chain.outcomes import Outcomes
 from issuer.chain.sender import Draft, Limits, Refusal, Sender
 from issuer.chain.signer import Signed, Signer
+from issuer.chain.transactions import Sent
 from issuer.chain.watcher import Watcher
 from issuer.errors import BrokenInvariant, Conflict, NotFound, Refused, Unreachable
 from issuer.messages import contracts
@@ -719,6 +721,60 @@ def test_a_cancellation_that_waits_is_raised_past_the_cap_once(sandbox: Sandbox,
     *others, last = [form.max_fee for form in forms(sandbox, minting)]
     assert max(others) <= 5 * 10**9 < last
     assert sandbox.told("stuck") == []
+
+
+class Interrupted(Sender):
+    """A process in which something happens while it opens its key and asks for fees."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def _suggest(self) -> Fees:
+        once, self.meanwhile = self.meanwhile, lambda: None
+        once()
+        return super()._suggest()
+
+
+def interrupted(sandbox: Sandbox, meanwhile: Callable[[], object]) -> Interrupted:
+    limits = sandbox.limits
+    made = Interrupted(sandbox.store, sandbox.node, sandbox.keys, sandbox.deployment, sandbox.clock, limits)
+    made.meanwhile = meanwhile
+    return made
+
+
+def live(sandbox: Sandbox) -> Sent:
+    with sandbox.store.read() as connection:
+        (sent,) = transactions.live(connection)
+    fees = [form.max_fee for form in sent.attempts]
+    assert sorted(set(fees)) == fees, "no two forms offer the same"
+    return sent
+
+
+@BOTH
+def test_a_cancellation_beside_a_rise_of_the_fee_is_the_newest_form(
+    sandbox: Sandbox, alice: str, clock: ManualClock
+) -> None:
+    waiting_mint(sandbox, alice)
+    clock.advance(60)
+    operator = interrupted(sandbox, sandbox.sender.send)
+    operator._name = "an operator's command"
+    hash_ = operator.cancel(live(sandbox).id)
+    assert [form.cancels for form in live(sandbox).attempts] == [False, False, True]
+    assert live(sandbox).newest.hash == hash_
+
+
+@BOTH
+def test_a_rise_of_the_fee_beside_a_cancellation_is_none(sandbox: Sandbox, alice: str, clock: ManualClock) -> None:
+    """Its forms were read before the cancellation was stored, and its duty taken back after."""
+    waiting_mint(sandbox, alice)
+    clock.advance(60)
+    (sent,) = sandbox.sender._live()
+    hash_ = sandbox.sender.cancel(sent.id)
+    service = sandbox.sender
+    term = service._hold(sent.role)
+    assert term is not None
+    assert service._send_again(sent, term) == 0
+    assert [form.cancels for form in live(sandbox).attempts] == [False, True]
+    assert live(sandbox).newest.hash == hash_
 
 
 def test_a_cancellation_is_signed_once_and_sent_again(sandbox: Sandbox, alice: str) -> None:
