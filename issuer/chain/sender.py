@@ -44,6 +44,9 @@ from issuer.store.unit import Store
 CANCEL_GAS = 21_000
 """A bare transfer."""
 
+TRANSACTION_GAS = 2**24
+"""The most that any transaction may take (EIP-7825); nodes do not keep to it when they simulate."""
+
 CANCEL_TRIES = 3
 """Times that a cancellation is signed, each time over a form that another process has stored meanwhile."""
 
@@ -349,7 +352,9 @@ class Sender:
 
     def _most_gas(self, gas: int) -> int:
         """How much one transaction may take of a block; not asked of the node for what fits into any."""
-        return gas if gas <= self._limits.small_gas else rpc.gas_limit(self._node) // self._limits.block_share
+        if gas <= self._limits.small_gas:
+            return gas
+        return min(rpc.gas_limit(self._node) // self._limits.block_share, TRANSACTION_GAS)
 
     def _next_number(self, ground: Ground) -> int | None:
         """The number of the next order minted; None while there is no room to ask for it."""

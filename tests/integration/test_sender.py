@@ -244,6 +244,16 @@ def test_what_takes_too_much_of_a_block_is_told_and_not_signed(sandbox: Sandbox,
     assert sandbox.state(small) == IntentState.BOUND
 
 
+@pytest.mark.parametrize(("block", "most"), [(30_000_000, 15_000_000), (60_000_000, 2**24), (2**62, 2**24)])
+def test_no_transaction_takes_more_than_any_may(sandbox: Sandbox, block: int, most: int) -> None:
+    def answer(request: dict[str, Any], forward: proxy.Forward) -> Any:
+        told = forward(request)
+        return told | {"result": told["result"] | {"gasLimit": hex(block)}}
+
+    sandbox.proxy.intercepts["eth_getBlockByNumber"] = answer
+    assert sandbox.sender._most_gas(3_000_000) == most
+
+
 # -- a simulated block that has no room for all
 
 
