@@ -713,7 +713,7 @@ class Payment:
     subject: str
     total: int  # units that leave
     par: int  # units that it discharges
-    state: str = "instructed"  # -> paid | over; paid -> over
+    state: str = "instructed"  # -> paid | refused; refused -> accepted late | paid; accepted late -> paid; paid -> over
     booked: int = 0  # units that left in part before all was paid
     back: int = 0  # units that came back of it
 
@@ -763,6 +763,7 @@ class Book:
             "payout.partly-paid": self._partly_paid,
             "payout.taken-back": self._taken_back,
             "payout.rejected": self._rejected,
+            "payout.accepted-late": self._accepted_late,
             "payout.partly-returned": self._partly_returned,
             "payout.returned": self._returned,
             "payout.paid": self._paid,
@@ -928,7 +929,28 @@ class Book:
         if payment.state != "instructed" or payment.booked:
             raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was refused after it was paid")
         self._par[payment.kind] -= payment.par
-        self._end(payment)
+        self._end(payment, "refused")
+
+    def _accepted_late(self, place: int, record: Any) -> None:
+        """It may be booked from now on, and counted in a report."""
+        payment = self._payment(record)
+        if payment.state not in ("refused", "accepted late"):
+            raise Untrue(Statement.ONCE, f"record {place:,} accepts {payment.subject} late, which was not refused")
+        if payment.state == "refused":
+            self._par[payment.kind] += payment.par
+        payment.state = "accepted late"
+
+    def _book_late(self, place: int, payment: Payment, message: str) -> None:
+        """What was refused is paid after all: only while nothing else pays the same."""
+        if (payment.kind, payment.subject) in self.live:
+            raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was paid by two orders")
+        self._require_owed(place, payment)
+        if payment.kind == "REFUND":
+            self._take_back(place, payment.subject, payment.total)
+        if payment.state == "refused":
+            self._par[payment.kind] += payment.par
+        self.live[payment.kind, payment.subject] = message
+        payment.state = "instructed"
 
     def _partly_returned(self, place: int, record: Any) -> None:
         payment = self._come_back(place, record)
@@ -963,15 +985,17 @@ class Book:
         payment.back += fen(record["after"]["amount"])
         return payment
 
-    def _end(self, payment: Payment) -> None:
+    def _end(self, payment: Payment, state: str = "over") -> None:
         """A payment came to nothing: its cause may be paid again."""
-        payment.state = "over"
+        payment.state = state
         del self.live[payment.kind, payment.subject]
         if payment.kind == "REFUND" and (customer := self.deposits[payment.subject][0]) is not None:
             self.free[customer] += payment.total
 
     def _paid(self, place: int, record: Any) -> None:
         payment = self._payment(record)
+        if payment.state in ("refused", "accepted late"):
+            self._book_late(place, payment, record["after"]["message_id"])
         if payment.state != "instructed":
             raise Untrue(Statement.ONCE, f"record {place:,} says that {payment.subject} was paid again")
         if fen(record["after"]["amount"]) != payment.total:

@@ -179,6 +179,7 @@ ACTIONS: Mapping[str, Action] = {
         },
     ),
     "payout.accepted": Action("the bank took the order", "its cause", _PAYMENT),
+    "payout.accepted-late": Action("the bank took the order that it had refused", "its cause", _PAYMENT),
     "payout.rejected": Action("the bank refused it", "its cause", {**_PAYMENT, "reason": "text"}),
     "payout.refused-late": Action(
         "the bank refused it after it had booked a part", "its cause", {**_PAYMENT, "reason": "text"}

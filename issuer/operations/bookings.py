@@ -36,7 +36,7 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
         _tell(unit, fact, where)
         return
     found = _order_of(unit.connection, entry)
-    if found is not None and _is_its_debit(found, entry):
+    if found is not None and _is_its_debit(unit.connection, found, entry):
         _debit(unit, found, entry["amount_fen"], fact.key)
     elif found is not None and _is_its_counterpart(unit.connection, found, entry):
         _counterpart(unit, found, entry["amount_fen"], fact.key)
@@ -94,19 +94,29 @@ def _order_of(connection: Connection, entry: dict[str, Any]) -> Payout | None:
     return found if whole and entry["counterparty_account"] == other else None
 
 
-def _is_its_debit(found: Payout, entry: dict[str, Any]) -> bool:
+def _is_its_debit(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
     due = found.amount_fen + found.fee_fen - found.booked_fen
+    whole = entry["amount_fen"] == due
     return (
-        found.state in payouts.UNPAID
+        (found.state in payouts.UNPAID or (whole and _is_still_owed(connection, found)))
         and entry["direction"] == "debit"
         and entry["account"] == found.debtor_account
         and entry["amount_fen"] <= due
     )
 
 
+def _is_still_owed(connection: Connection, found: Payout) -> bool:
+    """Whether what the bank has refused to pay is still to be paid, and by no other order: then its booking pays it."""
+    if found.state is not PayoutState.REJECTED or payouts.live(connection, found.kind, found.subject):
+        return False
+    if found.kind is PayoutKind.REDEEM:
+        return redemptions.is_owed(connection, found)
+    return batches.in_transit(connection, found) if found.kind in _INTERNAL else deposits.lies_here(connection, found)
+
+
 def _is_its_counterpart(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
     # Two notices tell of it, and which is read first says nothing.
-    early = found.state in payouts.OPEN and not found.booked_fen
+    early = (found.state in payouts.OPEN and not found.booked_fen) or _is_still_owed(connection, found)
     return (
         found.kind in _INTERNAL
         and (early or found.state is PayoutState.PAID)
@@ -164,6 +174,8 @@ def _debit(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
     if found.kind is PayoutKind.REDEEM:
         redemptions.booked(unit, found, amount_fen, paid=paid)
         return
+    if found.kind not in _INTERNAL and found.state is PayoutState.REJECTED:
+        deposits.sent_back_after_all(unit, found)
     source, target = _sides(found)
     cash.post(unit, journal.transfer("paid", found.subject, debit=target, credit=source, units=units))
     if paid and found.kind not in _INTERNAL:

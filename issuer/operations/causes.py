@@ -54,6 +54,7 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "payout.partly-returned": ("entry",),
     "payout.returned": ("entry",),
     "payout.accepted": ("status",),
+    "payout.accepted-late": ("status",),
     "payout.rejected": ("status",),
     "payout.refused-late": ("status",),
     "statement.taken": ("statement",),

@@ -25,6 +25,9 @@ from issuer.store.unit import Unit
 RETURNABLE = and_(deposit.c.state == DepositState.SUSPENSE, deposit.c.sender_account != "", deposit.c.sender_name != "")
 """What lies in suspense and can be sent back: an order must name an account and its holder."""
 
+_HERE = (DepositState.CREDITED, DepositState.SUSPENSE)
+"""States of a deposit whose money has not gone back."""
+
 _INSERT = insert(deposit)
 
 
@@ -106,6 +109,18 @@ def sent_back(unit: Unit, found: Payout) -> None:
     move(unit, deposit, row["id"], DepositState.RETURNING, DepositState.RETURNED)
 
 
+def sent_back_after_all(unit: Unit, found: Payout) -> None:
+    """The bank has refused a refund or a return, and has now debited it: the money is on its way again first."""
+    row = _of(unit.connection, found)
+    _take_out(unit, row, owner_of(row, found.kind))
+
+
+def lies_here(connection: Connection, found: Payout) -> bool:
+    """Whether the deposit of a refused refund or return is where it was before, and its money free."""
+    row = _of(connection, found)
+    return row["state"] in _HERE and _is_free(connection, row)
+
+
 def not_sent_back(unit: Unit, found: Payout) -> None:
     """The bank has refused a refund or a return, or booked it back: the money is where it was before."""
     row = _of(unit.connection, found)
@@ -168,22 +183,26 @@ def _follow_standing_instruction(unit: Unit, policy: Policy, customer_id: int, u
 
 def send_back(unit: Unit, policy: Policy, row: dict[str, Any], kind: PayoutKind, owner: str) -> None:
     """Instruct the payment of a deposit back to where it came from, out of its owner's account."""
-    units = fen_to_units(row["amount_fen"])
-    subject = f"deposit:{row['reference']}"
-    move(unit, deposit, row["id"], row["state"], DepositState.RETURNING)
-    journal.post(unit, journal.transfer("sent back", subject, debit=owner, credit=chart.REFUNDS, units=units))
+    _take_out(unit, row, owner)
     payouts.instruct(
         unit,
         Payment(
             kind=kind,
-            subject=subject,
+            subject=f"deposit:{row['reference']}",
             amount_fen=row["amount_fen"],
             debtor_account=policy.collection_account,
             creditor_account=row["sender_account"],
             creditor_name=row["sender_name"],
-            par=units,
+            par=fen_to_units(row["amount_fen"]),
         ),
     )
+
+
+def _take_out(unit: Unit, row: dict[str, Any], owner: str) -> None:
+    """A deposit's money is its owner's no more, and on its way back."""
+    subject, units = f"deposit:{row['reference']}", fen_to_units(row["amount_fen"])
+    move(unit, deposit, row["id"], row["state"], DepositState.RETURNING)
+    journal.post(unit, journal.transfer("sent back", subject, debit=owner, credit=chart.REFUNDS, units=units))
 
 
 def _like(connection: Connection, back: Credit) -> list[dict[str, Any]]:
@@ -191,7 +210,7 @@ def _like(connection: Connection, back: Credit) -> list[dict[str, Any]]:
     statement = select(deposit).where(
         deposit.c.sender_account == back.sender_account,
         deposit.c.amount_fen == back.amount_fen,
-        deposit.c.state.in_((DepositState.CREDITED, DepositState.SUSPENSE)),
+        deposit.c.state.in_(_HERE),
     )
     return [dict(row) for row in connection.execute(statement.order_by(deposit.c.id.desc())).mappings()]
 

@@ -27,6 +27,8 @@ OPEN = (PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
 UNPAID = (*OPEN, PayoutState.ARRIVED)
 """States of a payout of which not all has been told to have left."""
 
+_BOOKABLE = (*UNPAID, PayoutState.REJECTED)
+
 _OVER = (PayoutState.REJECTED, PayoutState.RETURNED)
 
 _NAMED = select(payout).where(payout.c.message_id == bindparam("message"))
@@ -85,6 +87,16 @@ def accept(unit: Unit, found: Payout) -> None:
     if found.state is PayoutState.INSTRUCTED:
         move(unit, payout, found.id, PayoutState.INSTRUCTED, PayoutState.ACCEPTED)
         audit.append(unit, "payout.accepted", found.subject, after={"message_id": found.message_id})
+    elif found.state is PayoutState.REJECTED:
+        audit.append(unit, "payout.accepted-late", found.subject, after={"message_id": found.message_id})
+        _contradicts(unit, found, f"the bank accepts {found.message_id}, which it has refused before")
+
+
+def _contradicts(unit: Unit, found: Payout, what: str) -> None:
+    """The bank takes a refusal back: what it was for must not be ordered a second time meanwhile."""
+    remedy = "Have the bank book it or cancel it before what it was for is ordered again, then clear."
+    for scope in (Scope.MINTING, Scope.PAYOUTS) if found.kind is PayoutKind.MINT else (Scope.PAYOUTS,):
+        locks.engage(unit, scope, "late-acceptance", what, remedy)
 
 
 def reject(unit: Unit, found: Payout, code: str, reason: str) -> bool:
@@ -119,11 +131,16 @@ def _refuse(unit: Unit, found: Payout, text: str) -> None:
 
 
 def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:
-    """The bank has debited the order or a part of it; True once all of it, fee included, has left."""
+    """The bank has debited the order or a part of it; True once all of it, fee included, has left.
+
+    One that it has refused before is paid nevertheless, and a person must know.
+    """
     booked = found.booked_fen + amount_fen
     paid = booked == found.amount_fen + found.fee_fen
     state = PayoutState.PAID if paid else found.state
-    move(unit, payout, found.id, UNPAID, state, booked_fen=booked)
+    move(unit, payout, found.id, _BOOKABLE, state, booked_fen=booked)
+    if found.state is PayoutState.REJECTED:
+        _contradicts(unit, found, f"the bank has booked {found.message_id}, which it has refused before")
     after = {"message_id": found.message_id, "amount": format_fen(booked if paid else amount_fen)}
     if paid:
         audit.append(unit, "payout.paid", found.subject, after=after, evidence=[evidence])
@@ -152,7 +169,9 @@ def arrive(unit: Unit, found: Payout, evidence: str) -> None:
 
     It has a record, so that after a restore it comes about in its own place, and not before the bank's answer.
     """
-    move(unit, payout, found.id, OPEN, PayoutState.ARRIVED)
+    move(unit, payout, found.id, _BOOKABLE, PayoutState.ARRIVED)
+    if found.state is PayoutState.REJECTED:
+        _contradicts(unit, found, f"the bank has booked {found.message_id}, which it has refused before")
     after = {"message_id": found.message_id, "amount": format_fen(found.amount_fen)}
     audit.append(unit, "payout.arrived", found.subject, after=after, evidence=[evidence])
 

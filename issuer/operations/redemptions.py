@@ -27,6 +27,9 @@ DEFAULT_INSTRUCTION = "0x" + "00" * 32
 NOT_ABOVE_THE_FEE = "it is not above the fee"
 """Why a redemption is held of which nothing would be left."""
 
+_OWED = (RedemptionState.PAYABLE, RedemptionState.HELD, RedemptionState.RETURNED)
+"""States of a redemption that no payment carries."""
+
 _SEIZED = "it was seized: its case names who is paid"
 _UNAPPROVED = "another operator's approval of its payee"
 _DIRECTIONS = ("redemption.directed", "redemption.restored")
@@ -191,7 +194,8 @@ def booked(unit: Unit, found: Payout, amount_fen: int, *, paid: bool) -> None:
         entries.append(_entry("below a fen", found, chart.REDEMPTIONS, chart.BUFFER, _dust(found)))
     cash.post(unit, *entries)
     if paid:
-        move(unit, redemption, _id_of(found), RedemptionState.INSTRUCTED, RedemptionState.PAID)
+        sources = (RedemptionState.INSTRUCTED, *_OWED)
+        move(unit, redemption, _id_of(found), sources, RedemptionState.PAID, reason=None)
 
 
 def came_back(unit: Unit, found: Payout, amount_fen: int, *, all_of_it: bool) -> None:
@@ -208,6 +212,11 @@ def came_back(unit: Unit, found: Payout, amount_fen: int, *, all_of_it: bool) ->
 def not_instructed(unit: Unit, found: Payout) -> None:
     """The bank has refused the order and moved nothing: it is still payable."""
     move(unit, redemption, _id_of(found), RedemptionState.INSTRUCTED, RedemptionState.PAYABLE)
+
+
+def is_owed(connection: Connection, found: Payout) -> bool:
+    """Whether no payment carries the redemption that an order was for."""
+    return get(connection, _id_of(found))["state"] in _OWED
 
 
 def get(connection: Connection, redemption_id: int) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class PayoutState(StrEnum):
     ACCEPTED = "accepted"  # the bank took it -> arrived | paid | rejected
     ARRIVED = "arrived"  # between our accounts: booked where it goes, not yet where it leaves -> paid
     PAID = "paid"  # all of it is booked -> returned
-    REJECTED = "rejected"  # the bank refused it and moved nothing, or took back what it had
+    REJECTED = "rejected"  # the bank refused it and moved nothing, or took back what it had -> paid, if it books it
     RETURNED = "returned"  # booked back on the account it left from
 
 

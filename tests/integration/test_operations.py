@@ -572,6 +572,68 @@ def test_what_comes_back_without_its_fee_is_owed_again_once_the_fee_is_back(desk
     assert desk.act(redemptions.instruct, POLICY) == 1
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+def test_what_the_bank_books_after_it_refused_it_is_paid(desk: Desk, alice: int, *, accepted: bool) -> None:
+    """It would be owed still, and paid a second time once the locks are cleared."""
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS)
+    desk.act(redemptions.instruct, POLICY)
+    (out,) = desk.payouts(PayoutKind.REDEEM)
+    desk.status(out, code="AM04")
+    if accepted:
+        desk.status(out)
+        assert codes(desk) == {"payout-rejected", "late-acceptance"}
+    desk.book(out)
+    assert (desk.balances(), codes(desk)) == ({}, {"payout-rejected", "late-acceptance"})
+    assert desk.payouts(PayoutKind.REDEEM)[0].state is PayoutState.PAID
+    clear_all(desk)
+    assert desk.act(redemptions.instruct, POLICY) == 0
+    with desk.store.read() as connection:
+        found = redemptions.get(connection, UNITS)
+    assert (found["state"], found["reason"]) == ("paid", None)
+
+
+def test_what_was_ordered_again_is_not_paid_by_the_order_that_was_refused(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS // 2, UNITS // 2)
+    desk.act(redemptions.instruct, POLICY)
+    (first,) = desk.payouts(PayoutKind.REDEEM)
+    desk.status(first, code="AM04")
+    clear_all(desk)
+    desk.act(redemptions.instruct, POLICY)
+    desk.book(first)
+    assert codes(desk) == {"unexplained-entry"}
+    assert desk.payouts(PayoutKind.REDEEM)[0].state is PayoutState.REJECTED
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_transfer_that_was_refused_and_is_booked_has_arrived(desk: Desk, alice: int, *, early: bool) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    transfer = desk.to_funding()
+    desk.status(transfer, code="AM04")
+    book_the_other_way_round(desk, transfer) if early else desk.book(transfer)
+    assert (desk.order(1)["batch_state"], codes(desk)) == ("funded", {"payout-rejected", "late-acceptance"})
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.IN_FLIGHT: UNITS}
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_refund_that_was_refused_and_is_booked_has_gone_unless_its_money_is_bound(
+    desk: Desk, alice: int, *, bound: bool
+) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(deposits.refund, POLICY, deposit_id=1)
+    (out,) = desk.payouts(PayoutKind.REFUND)
+    desk.status(out, code="AM04")
+    if bound:
+        desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+        desk.act(mints.reserve)
+    desk.book(out)
+    short = {chart.UNEXPLAINED_DEBITS: UNITS, chart.IN_FLIGHT: UNITS}
+    assert desk.balances() == (short if bound else {})
+    assert ("unexplained-entry" if bound else "late-acceptance") in codes(desk)
+
+
 def test_what_a_fee_has_outgrown_since_its_burn_is_held(desk: Desk, alice: int) -> None:
     """An order of less than nothing could not be written, nor could any order after it."""
     minted(desk, alice)

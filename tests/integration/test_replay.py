@@ -334,6 +334,46 @@ def slow_answers(desk: Copied) -> None:
     desk.entry("debit", COLLECTION, FEN // 2, end_to_end_id=orders[2].message_id)
 
 
+def refused_and_booked(desk: Copied) -> None:
+    """The bank refuses orders that it accepts or books afterwards."""
+    alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    for _ in range(2):
+        desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    for early in (True, False):
+        order = fund(desk, alice)
+        desk.status(order, code="AM04")
+        told = {"end_to_end_id": order.message_id}
+        if early:
+            desk.entry("credit", RESERVE, FEN, counterparty_account=COLLECTION, **told)
+        desk.entry("debit", COLLECTION, FEN, **told)
+        if not early:
+            desk.status(order)
+            desk.entry("credit", RESERVE, FEN, counterparty_account=COLLECTION, **told)
+        clear_all(desk)
+    desk.attest(reserve_units=2 * UNITS, credited=2 * UNITS)
+    desk.mint()
+    desk.chain("redeemed", account=ALICE, id=UNITS, value=UNITS, reference=redemptions.DEFAULT_INSTRUCTION)
+    desk.act(redemptions.instruct, POLICY)
+    paid = desk.payouts(PayoutKind.REDEEM)[-1]
+    desk.status(paid)
+    desk.status(paid, code="AM04")
+    desk.status(paid)
+    desk.book(paid)
+    clear_all(desk)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(deposits.refund, POLICY, deposit_id=3)
+    back = desk.payouts(PayoutKind.REFUND)[-1]
+    desk.status(back, code="AM04")
+    desk.book(back)
+
+
+def clear_all(desk: Copied) -> None:
+    with desk.store.read() as connection:
+        live = [lock["id"] for lock in locks.live(connection)]
+    for lock_id in live:
+        desk.act(locks.clear, lock_id=lock_id)
+
+
 def fund(desk: Copied, customer_id: int) -> Payout:
     """An order whose money the bank is to move."""
     desk.act(mints.request, POLICY, customer_id=customer_id, wallet=ALICE, value=UNITS)
@@ -395,7 +435,17 @@ def near(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.usefixtures("near")
 @pytest.mark.parametrize(
-    "scenario", [the_main_job, trouble, people_and_powers, a_small_limit, another_order, other_rules, slow_answers]
+    "scenario",
+    [
+        the_main_job,
+        trouble,
+        people_and_powers,
+        a_small_limit,
+        another_order,
+        other_rules,
+        slow_answers,
+        refused_and_booked,
+    ],
 )
 def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
     scenario(desk)

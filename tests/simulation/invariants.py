@@ -144,6 +144,7 @@ ACCUSES: dict[str, frozenset[str]] = {
     "contradiction": frozenset(),
     "duplicate-message": frozenset(),
     "foreign-nonce": frozenset({"nonce stolen", "minting key stolen"}),
+    "late-acceptance": frozenset(),
     "late-refusal": frozenset(),
     "low-gas": frozenset({"gas money gone", "fees risen"}),
     "malformed-document": frozenset({"file cut short"}),

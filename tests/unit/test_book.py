@@ -76,6 +76,8 @@ def reported(credited: str = "0.000000", paid: str = "0.000000") -> bytes:
 
 
 ONCE = [burned(), *paid(REDEMPTION, "m1")]
+REFUSED = [*ONCE[:2], told("rejected", REDEMPTION, "m1")]
+ACCEPTED_LATE = stranger.record("payout.accepted-late", REDEMPTION, {"message_id": "m1"})
 UNFUNDED = [deposit("x"), *bound(A), failed(A), *paid(f"order:{A}", "u1", "UNFUND")]
 
 
@@ -104,6 +106,9 @@ UNFUNDED = [deposit("x"), *bound(A), failed(A), *paid(f"order:{A}", "u1", "UNFUN
             "gives deposit:x back to the bank again",
         ),
         ([deposit("x"), *bound(A), minted(A), minted(A, 2)], f"mints the order {A} again"),
+        ([*REFUSED, *paid(REDEMPTION, "m2"), told("paid", REDEMPTION, "m1")], "was paid by two orders"),
+        ([*REFUSED, told("paid", REDEMPTION, "m1"), instructed(REDEMPTION, "m2")], "pays redemption:100000000 again"),
+        ([*ONCE[:2], ACCEPTED_LATE], "accepts redemption:100000000 late, which was not refused"),
     ],
 )
 def test_no_redemption_is_paid_and_no_credit_taken_twice(records: list[bytes], what: str) -> None:
@@ -143,13 +148,21 @@ def test_what_failed_or_came_back_is_owed_once_more() -> None:
     assert read(again).free[1] == 0
     parts = [told("partly-returned", REDEMPTION, "m1", "40.00"), told("returned", REDEMPTION, "m1", "60.00")]
     read([*ONCE, *parts, *paid(REDEMPTION, "m2")])
-    read([*ONCE[:2], told("rejected", REDEMPTION, "m1"), *paid(REDEMPTION, "m2")])
+    read([*REFUSED, *paid(REDEMPTION, "m2")])
     unfunded = read([*UNFUNDED, told("returned", f"order:{A}", "u1"), *paid(f"order:{A}", "u2", "UNFUND"), *bound(B)])
     assert unfunded.free[1] == 0
     nobodys = [deposit("x", customer=None), *paid("deposit:x", "r1", "RETURN")]
     read([*nobodys, told("returned", "deposit:x", "r1"), *paid("deposit:x", "r2", "RETURN")])
     refunded = read([deposit("x"), *paid("deposit:x", "f1", "REFUND"), told("returned", "deposit:x", "f1"), *bound(A)])
     assert refunded.free[1] == 0
+
+
+def test_what_was_refused_may_be_booked_after_all_and_is_counted_once() -> None:
+    booked = told("paid", REDEMPTION, "m1")
+    read([*REFUSED, booked, ASKED, reported(paid="100.000000")])
+    read([*REFUSED, ACCEPTED_LATE, ASKED, reported(paid="100.000000"), ACCEPTED_LATE, booked])
+    with pytest.raises(Untrue, match="report 1 counts"):
+        read([*REFUSED, ACCEPTED_LATE, booked, ASKED, reported(paid="200.000000")])
 
 
 def test_no_report_counts_a_transfer_that_came_back() -> None:
