@@ -28,6 +28,10 @@ RETURNABLE = and_(deposit.c.state == DepositState.SUSPENSE, deposit.c.sender_acc
 _HERE = (DepositState.CREDITED, DepositState.SUSPENSE)
 """States of a deposit whose money has not gone back."""
 
+_TAKEN_BACK = "the bank took it back"
+_MEANWHILE = f"{_TAKEN_BACK} while it was sent back: "
+"""Followed by the bank's own reference of that entry: if the bank does not send it back, it has gone all the same."""
+
 _INSERT = insert(deposit)
 
 
@@ -61,12 +65,17 @@ def take(unit: Unit, policy: Policy, credit: Credit) -> None:
 
 
 def recalled(unit: Unit, back: Credit) -> bool:
-    """The bank has taken a credit back. False if no deposit like it is free, so that the issuer is short of it."""
-    row = next((row for row in _like(unit.connection, back) if _is_free(unit.connection, row)), None)
+    """The bank has taken a credit back. False if no deposit like it is free, so that the issuer is short of it.
+
+    One that is on its way back keeps that in mind: when the bank refuses to send it, it does not lie here again.
+    """
+    found = _like(unit.connection, back)
+    row = next((row for row in found if row["state"] in _HERE and _is_free(unit.connection, row)), None)
     if row is None:
+        _note(unit, found, back)
         return False
     subject, units = f"deposit:{row['reference']}", fen_to_units(row["amount_fen"])
-    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason="the bank took it back")
+    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason=_TAKEN_BACK)
     cash.post(unit, journal.transfer("taken back", subject, debit=_owner(row), credit=chart.COLLECTION, units=units))
     after = {"amount": format_fen(row["amount_fen"]), "state": DepositState.RETURNED}
     audit.append(
@@ -122,8 +131,14 @@ def lies_here(connection: Connection, found: Payout) -> bool:
 
 
 def not_sent_back(unit: Unit, found: Payout) -> None:
-    """The bank has refused a refund or a return, or booked it back: the money is where it was before."""
+    """The bank has refused a refund or a return, or booked it back: the money is where it was before.
+
+    It is not if the bank has taken the wire back meanwhile: the books look for it already, and it is no one's any more.
+    """
     row = _of(unit.connection, found)
+    if (row["reason"] or "").startswith(_MEANWHILE):
+        _close_recalled(unit, row)
+        return
     refunded = found.kind is PayoutKind.REFUND
     owner = owner_of(row, found.kind)
     state = DepositState.CREDITED if refunded else DepositState.SUSPENSE
@@ -205,12 +220,32 @@ def _take_out(unit: Unit, row: dict[str, Any], owner: str) -> None:
     journal.post(unit, journal.transfer("sent back", subject, debit=owner, credit=chart.REFUNDS, units=units))
 
 
+def _note(unit: Unit, found: list[dict[str, Any]], back: Credit) -> None:
+    """Mark one of these deposits that is on its way back as taken back meanwhile."""
+    for row in found:
+        if row["state"] == DepositState.RETURNING and not (row["reason"] or "").startswith(_MEANWHILE):
+            reason = _MEANWHILE + back.reference
+            move(unit, deposit, row["id"], DepositState.RETURNING, DepositState.RETURNING, reason=reason)
+            return
+
+
+def _close_recalled(unit: Unit, row: dict[str, Any]) -> None:
+    """What was taken back while it was sent back has not been sent: so it has left only once, and that is explained."""
+    subject, units = f"deposit:{row['reference']}", fen_to_units(row["amount_fen"])
+    told, short = "taken back, not sent back", chart.UNEXPLAINED_DEBITS
+    journal.post(unit, journal.transfer(told, subject, debit=chart.REFUNDS, credit=short, units=units))
+    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason=_TAKEN_BACK)
+    after = {"amount": format_fen(row["amount_fen"]), "state": DepositState.RETURNED}
+    evidence = [row["reason"].removeprefix(_MEANWHILE)]
+    audit.append(unit, "deposit.recalled", subject, before={"state": row["state"]}, after=after, evidence=evidence)
+
+
 def _like(connection: Connection, back: Credit) -> list[dict[str, Any]]:
-    """The deposits from the same account and of the same amount that lie here, newest first: any may be the one."""
+    """The deposits from the same account and of the same amount that are not gone, newest first: any may be the one."""
     statement = select(deposit).where(
         deposit.c.sender_account == back.sender_account,
         deposit.c.amount_fen == back.amount_fen,
-        deposit.c.state.in_(_HERE),
+        deposit.c.state.in_((*_HERE, DepositState.RETURNING)),
     )
     return [dict(row) for row in connection.execute(statement.order_by(deposit.c.id.desc())).mappings()]
 

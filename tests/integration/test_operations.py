@@ -182,6 +182,36 @@ def test_a_rejected_refund_is_the_customers_money_again(desk: Desk, alice: int) 
         desk.act(deposits.refund, POLICY, deposit_id=1)
 
 
+@pytest.mark.parametrize("kind", [PayoutKind.RETURN, PayoutKind.REFUND])
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_wire_that_is_recalled_while_it_is_sent_back_is_not_there_again(
+    desk: Desk, alice: int, kind: PayoutKind, *, refused: bool
+) -> None:
+    """The bank refuses to send what it has taken back: it must be paid from nobody else's money."""
+    account, name = (ALICE_BANK, "Alice Limited") if kind is PayoutKind.REFUND else ("999000000009", "Mallory")
+    desk.wire(account, name, FEN)
+    desk.act(deposits.return_to_senders, POLICY)
+    if kind is PayoutKind.REFUND:
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+    (out,) = desk.payouts(kind)
+    desk.entry("debit", COLLECTION, FEN, counterparty_account=account, counterparty_name=name, reversal=True)
+    assert codes(desk) == {"unexplained-entry"}
+    assert desk.balances() == {chart.UNEXPLAINED_DEBITS: UNITS, chart.REFUNDS: UNITS}
+    if refused:
+        desk.status(out, code="AM04")
+    else:
+        desk.wire("012875000000003", "Operating", FEN)
+        desk.book(out)
+        desk.entry("credit", COLLECTION, FEN, end_to_end_id=out.message_id, reversal=True)
+    with desk.store.read() as connection:
+        assert deposits.get(connection, 1)["state"] == "returned"
+    assert desk.balances() == ({} if refused else {chart.COLLECTION: UNITS, chart.SUSPENSE: UNITS})
+    clear_all(desk)
+    assert desk.act(deposits.return_to_senders, POLICY) == (0 if refused else 1)
+    assert desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    assert desk.act(mints.reserve) == 0
+
+
 # -- mints
 
 

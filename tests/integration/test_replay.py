@@ -367,6 +367,24 @@ def refused_and_booked(desk: Copied) -> None:
     desk.book(back)
 
 
+def recalled_meanwhile(desk: Copied) -> None:
+    """The bank takes wires back that are being sent back, and refuses to send them, or sends them and then not."""
+    desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    for account, name in ((ALICE_BANK, "Alice Limited"), ("999000000009", "Mallory")):
+        desk.wire(account, name, FEN)
+        desk.act(deposits.return_to_senders, POLICY)
+        if name != "Mallory":
+            desk.act(deposits.refund, POLICY, deposit_id=1)
+        told = {"counterparty_account": account, "counterparty_name": name, "reversal": True}
+        desk.entry("debit", COLLECTION, FEN, **told)
+        clear_all(desk)
+    desk.status(desk.payouts(PayoutKind.REFUND)[-1], code="AM04")
+    desk.wire("012875000000003", "Operating", FEN)
+    back = desk.payouts(PayoutKind.RETURN)[-1]
+    desk.book(back)
+    desk.entry("credit", COLLECTION, FEN, end_to_end_id=back.message_id, reversal=True)
+
+
 def clear_all(desk: Copied) -> None:
     with desk.store.read() as connection:
         live = [lock["id"] for lock in locks.live(connection)]
@@ -445,6 +463,7 @@ def near(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         other_rules,
         slow_answers,
         refused_and_booked,
+        recalled_meanwhile,
     ],
 )
 def test_any_copy_catches_up_with_the_log(desk: Copied, scenario: Callable[[Copied], None]) -> None:
