@@ -241,13 +241,17 @@ def _close_recalled(unit: Unit, row: dict[str, Any]) -> None:
 
 
 def _like(connection: Connection, back: Credit) -> list[dict[str, Any]]:
-    """The deposits from the same account and of the same amount that are not gone, newest first: any may be the one."""
+    """The deposits from the same account and of the same amount that are not gone, newest first: any may be the one.
+
+    Only those in the same name if there are any: another name's wire is not the customer's.
+    """
     statement = select(deposit).where(
         deposit.c.sender_account == back.sender_account,
         deposit.c.amount_fen == back.amount_fen,
         deposit.c.state.in_((*_HERE, DepositState.RETURNING)),
     )
-    return [dict(row) for row in connection.execute(statement.order_by(deposit.c.id.desc())).mappings()]
+    found = [dict(row) for row in connection.execute(statement.order_by(deposit.c.id.desc())).mappings()]
+    return [row for row in found if customers.same_name(row["sender_name"], back.sender_name)] or found
 
 
 def _is_free(connection: Connection, row: dict[str, Any]) -> bool:

@@ -212,6 +212,29 @@ def test_a_wire_that_is_recalled_while_it_is_sent_back_is_not_there_again(
     assert desk.act(mints.reserve) == 0
 
 
+@pytest.mark.parametrize("recalled", ["Alice Limited", "Mallory", ""])
+def test_a_recall_takes_the_wire_of_its_own_name(desk: Desk, alice: int, recalled: str) -> None:
+    """Of two like ones from one account: the other would be sent back, or minted, though it is not there."""
+    for name in ("Alice Limited", "Mallory", *(["Alice Limited"] if recalled == "Mallory" else [])):
+        desk.wire(ALICE_BANK, name, FEN)
+    told = {"counterparty_account": ALICE_BANK, "counterparty_name": recalled, "reversal": True}
+    desk.entry("debit", COLLECTION, FEN, **told)
+    left = {"Alice Limited": {chart.SUSPENSE: UNITS}, "": {chart.customer(alice): UNITS}}
+    expected = left.get(recalled, {chart.customer(alice): 2 * UNITS})
+    assert desk.balances() == {chart.COLLECTION: sum(expected.values()), **expected}
+    assert codes(desk) == set()
+
+
+def test_a_recall_of_bound_money_takes_no_other_names_wire(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.act(mints.reserve)
+    desk.wire(ALICE_BANK, "Mallory", FEN)
+    told = {"counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited", "reversal": True}
+    desk.entry("debit", COLLECTION, FEN, **told)
+    assert (desk.balances()[chart.SUSPENSE], codes(desk)) == (UNITS, {"unexplained-entry"})
+
+
 # -- mints
 
 
