@@ -6,9 +6,10 @@ out; its money leaves the reserve once a report without it is final.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, union_all, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, update
 
 from issuer import audit
 from issuer.ledger import chart, journal
@@ -54,13 +55,19 @@ _LEAVING = select(func.coalesce(func.sum(payout.c.par), 0)).where(
 _RELEASED = select(func.coalesce(func.sum(batch.c.value), 0)).where(batch.c.state == BatchState.ATTESTED)
 # Every report leaves out all orders that have failed by then, so any that stands serves those of a refused one too.
 _STANDING_REPORT = select(func.coalesce(func.max(report.c.number), 0)).where(report.c.state != ReportState.REFUSED)
-_WANTS_REPORT = union_all(
-    select(batch.c.id).where(batch.c.state == BatchState.FUNDED),
-    select(mint_order.c.id).where(
+_WITHOUT_REPORT = (
+    select(mint_order.c.id)
+    .where(
         mint_order.c.state == OrderState.FAILED,
         or_(mint_order.c.withheld_by.is_(None), mint_order.c.withheld_by > _STANDING_REPORT.scalar_subquery()),
-    ),
-).limit(1)
+    )
+    .limit(1)
+)
+_FAILED = select(func.coalesce(func.sum(mint_order.c.value), 0)).where(mint_order.c.state == OrderState.FAILED)
+_STATES_COVERED = (BatchState.ATTESTED, BatchState.FUNDED)
+_CREDITED = select(func.coalesce(func.sum(batch.c.value), 0)).where(
+    batch.c.state.in_((BatchState.FUNDED, BatchState.ATTESTED, BatchState.FINAL))
+)
 _CARRIER = select(intent.c.id).where(
     intent.c.kind == "mint",
     intent.c.subject == bindparam("subject"),
@@ -330,8 +337,7 @@ def withhold(unit: Unit, number: int) -> int:
     failed = mint_order.c.state == OrderState.FAILED
     unbound = update(mint_order).where(failed, mint_order.c.withheld_by.is_(None)).values(withheld_by=number)
     unit.connection.execute(unbound)
-    total = select(func.coalesce(func.sum(mint_order.c.value), 0)).where(failed)
-    return int(unit.connection.execute(total).scalar_one())
+    return _failed(unit.connection)
 
 
 def leaving(connection: Connection) -> bool:
@@ -341,14 +347,22 @@ def leaving(connection: Connection) -> bool:
 
 
 def report_wanted(connection: Connection) -> bool:
-    """Whether a batch waits for a report that covers it, or a failed order for one that leaves it out."""
-    if connection.execute(_WANTS_REPORT).first() is not None:
+    """Whether a batch waits for a report that covers it, or a failed order for one that leaves it out.
+
+    What the last report lacked must be there by now, by our books: while it is not, another one would say the same, at
+    every block and for a fee each time.
+    """
+    if connection.execute(_WITHOUT_REPORT).first() is not None:
         return True
-    latest = _latest_report(connection)
-    if latest is None or _covers(latest, minted_and_released(connection)):
-        return False
-    # What the last report lacked may be there by now; while it is not, another one would say the same.
-    return minted_and_released(connection) > latest.credited or _backed(connection)
+    return any(_lack(connection, issued_then) is None for issued_then in _uncovered(connection))
+
+
+def lack(connection: Connection, state: BatchState) -> str | None:
+    """What keeps a batch in this state from being covered by another report, if one is needed and anything does."""
+    sums = _uncovered(connection, _STATES_COVERED[: _STATES_COVERED.index(state) + 1])
+    if sums and leaving(connection):
+        return "a failed order's money to have left the reserve"
+    return _lack(connection, sums[0]) if sums else None
 
 
 # -- within
@@ -359,16 +373,42 @@ def _covers(latest: Row[Any], issued: int) -> bool:
     return bool(issued <= latest.credited and issued - latest.paid <= latest.reserve)
 
 
-def _backed(connection: Connection) -> bool:
-    """Whether, by our books, the reserve holds all that is outstanding, owed or about to be minted."""
+def _uncovered(connection: Connection, states: Sequence[BatchState] = _STATES_COVERED) -> list[int]:
+    """All that will ever have been minted once what is released is, and once each funded batch is after it: those of
+    these sums that the last report does not cover.
+    """
+    sums = [minted_and_released(connection)] if _released(connection) else []
+    if BatchState.FUNDED in states:
+        funded = [row.value for row in _batches(connection, BatchState.FUNDED)]
+        sums += [*accumulate(funded, initial=minted_and_released(connection))][1:]
+    latest = _latest_report(connection) if sums else None
+    return [issued_then for issued_then in sums if latest is None or not _covers(latest, issued_then)]
+
+
+def _lack(connection: Connection, issued_then: int) -> str | None:
+    """What a report that said what our books say would lack, for so much to have been minted: the contract's two sums.
+
+    What nobody ordered was minted against money that others have paid in, and no more is credited for it.
+    """
     owed = journal.balance(connection, chart.OUTSTANDING) + journal.balance(connection, chart.REDEMPTIONS)
-    return owed + _released(connection) <= journal.balance(connection, chart.RESERVE)
+    said = journal.balance(connection, chart.RESERVE) - _failed(connection)
+    missing = owed + issued_then - issued(connection) - said
+    if missing > 0:
+        return f"{format_units(missing)} CNH more in the reserve"
+    if issued_then > connection.execute(_CREDITED).scalar_one():
+        return "tokens that nobody ordered, which were minted against its money"
+    return None
 
 
 def _free(connection: Connection) -> int:
     """What may leave the reserve, by our books, with all still backed that is outstanding or owed."""
     backed = journal.balance(connection, chart.OUTSTANDING) + journal.balance(connection, chart.REDEMPTIONS)
     return journal.balance(connection, chart.RESERVE) - backed - int(connection.execute(_LEAVING).scalar_one())
+
+
+def _failed(connection: Connection) -> int:
+    """Failed orders' money, which every report leaves out."""
+    return int(connection.execute(_FAILED).scalar_one())
 
 
 def _released(connection: Connection) -> int:

@@ -14,7 +14,7 @@ from issuer.audit.record import canonical
 from issuer.errors import NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import format_units, units_to_fen
-from issuer.operations import customers, locks, wallets
+from issuer.operations import batches, customers, locks, wallets
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move, move_all
 from issuer.store import turn
@@ -218,6 +218,11 @@ def _waits_for(connection: Connection, row: RowMapping) -> str | None:
         return f"{format_units(missing)} CNH of customer {row['customer_id']}'s money" if missing else "its turn"
     if row["state"] == OrderState.FAILED:
         return "the bank to move its money back"
-    if row["state"] == OrderState.BATCHED:
-        return _refused(row["refusal"]) if row["refusal"] else _BATCH_WAITS.get(row["batch_state"])
-    return None
+    if row["state"] == OrderState.BATCHED and row["refusal"]:
+        return _refused(row["refusal"])
+    return _batch_waits_for(connection, BatchState(row["batch_state"])) if row["state"] == OrderState.BATCHED else None
+
+
+def _batch_waits_for(connection: Connection, state: BatchState) -> str | None:
+    lack = batches.lack(connection, state) if state in (BatchState.FUNDED, BatchState.ATTESTED) else None
+    return lack or _BATCH_WAITS.get(state)

@@ -1,6 +1,6 @@
 """The issuer's work on both engines: money becomes tokens and tokens money, whatever the bank and the chain tell."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -1117,20 +1117,79 @@ def test_a_failed_order_wants_another_report_when_the_one_without_it_is_refused(
     """Its money is the customer's, and must not wait in the reserve until a report is due anyway."""
     refused_mint(desk, alice, "AccountFrozen", [ALICE])
 
-    def wanted() -> bool:
-        with desk.store.read() as connection:
-            return batches.report_wanted(connection)
-
-    assert wanted()
+    assert wanted(desk)
     desk.pass_time()
     number = int(desk.act(reserve.request)["number"])
-    assert not wanted()
+    assert not wanted(desk)
     desk.tell_refusal(number, "more-withheld-than-reserve")
-    assert wanted()
+    assert wanted(desk)
     number = desk.attest(reserve_units=0, credited=0)
-    assert not wanted()
+    assert not wanted(desk)
     with desk.store.read() as connection:
         assert reserve.get(connection, number)["withheld"] == UNITS
+
+
+CHARGE = 10_00
+
+
+def charged(desk: Desk, _alice: int) -> None:
+    desk.entry("debit", RESERVE, CHARGE)
+
+
+def stolen(desk: Desk, _alice: int) -> None:
+    desk.chain("minted", first=2, reference="0x" + "ee" * 32, orders=[[BOB, 1_0000]])
+
+
+@pytest.mark.parametrize(
+    ("happened", "waits_for"),
+    [
+        (charged, "10.000000 CNH more in the reserve"),
+        (stolen, "0.010000 CNH more in the reserve"),
+    ],
+)
+def test_no_report_is_asked_for_that_would_say_the_same_again(
+    desk: Desk, alice: int, happened: Callable[[Desk, int], None], waits_for: str
+) -> None:
+    """Each is a transaction: there would be one a block, until the key has no gas money."""
+    minted(desk, alice)
+    happened(desk, alice)
+    clear_all(desk)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    short = fen_to_units(CHARGE) if happened is charged else 0
+    for _ in range(2):
+        desk.attest(reserve_units=2 * UNITS - short, credited=2 * UNITS)
+        desk.pass_time()
+        assert not wanted(desk)
+    assert desk.order(2)["waits_for"] == waits_for
+    desk.entry("credit", RESERVE, CHARGE)
+    clear_all(desk)
+    assert wanted(desk) == (happened is charged), "it is there now"
+    if happened is stolen:
+        assert desk.order(2)["waits_for"] == "tokens that nobody ordered, which were minted against its money"
+    else:
+        desk.attest(reserve_units=2 * UNITS, credited=2 * UNITS)
+        assert desk.order(2)["waits_for"] == "its mint to be final on chain"
+
+
+def test_a_failed_orders_money_backs_no_other_orders_report(desk: Desk, alice: int) -> None:
+    """Every report leaves it out: while it lies in the reserve, the books have more than a report says."""
+    refused_mint(desk, alice, "AccountFrozen", [ALICE])
+    desk.entry("debit", RESERVE, CHARGE)
+    clear_all(desk)
+    bob = desk.customer("Bob", BOB_BANK, BOB)
+    desk.wire(BOB_BANK, "Bob", FEN)
+    desk.act(mints.request, POLICY, customer_id=bob, wallet=BOB, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS - fen_to_units(CHARGE), credited=UNITS)
+    assert not wanted(desk)
+    assert desk.order(2)["waits_for"] == "10.000000 CNH more in the reserve"
+
+
+def wanted(desk: Desk) -> bool:
+    with desk.store.read() as connection:
+        return batches.report_wanted(connection)
 
 
 def test_an_early_report_is_asked_again_another_refusal_locks(desk: Desk) -> None:
