@@ -13,9 +13,9 @@ from issuer.bank.folder import BankFolder
 from issuer.errors import BrokenInvariant
 from issuer.messages import folder as documents
 from issuer.messages import pain
-from issuer.store import intents
+from issuer.store import intents, turn
 from issuer.store.intents import Intent
-from issuer.store.states import Door, IntentState, PayoutKind
+from issuer.store.states import Door, IntentState, PayoutKind, ReportState
 from issuer.store.tables import document, intent, payout, report
 from issuer.store.unit import Store, Unit
 from issuer.tlog import merkle
@@ -25,6 +25,8 @@ Consistency = Callable[[int, int], list[bytes]]
 
 _OUT = (documents.ISSUER_TO_BANK, documents.ISSUER_TO_AUDITOR)
 _OPEN = select(intent).where(intent.c.door == Door.BANK, intent.c.state == IntentState.OPEN).order_by(intent.c.id)
+_KINDS = ("report-request", "payment")
+_REPORT_ASKED = select(report.c.number).where(report.c.state == ReportState.REQUESTED)
 _WAITING = (
     select(document)
     .join(intent, intent.c.id == document.c.intent_id)
@@ -78,10 +80,11 @@ class Outbox:
 
     def _store_documents(self) -> None:
         with self._store.read() as connection:
-            due = intents.due(connection, Door.BANK)
+            # Each kind by itself: many payments that a report holds back must not hold back what asks for it.
+            due = [item for kind in _KINDS for item in intents.due(connection, Door.BANK, (kind,))]
         for item in due:
             with self._store.unit(f"store document of {item.kind}") as unit:
-                if intents.move(unit, item.id, IntentState.OPEN, IntentState.BOUND):
+                if _may_leave(unit, item) and intents.move(unit, item.id, IntentState.OPEN, IntentState.BOUND):
                     self._store_document(unit, item)
 
     def _store_document(self, unit: Unit, item: Intent) -> None:
@@ -117,6 +120,17 @@ class Outbox:
             with self._store.unit("close document") as unit:
                 intents.move(unit, intent_id, IntentState.BOUND, IntentState.DONE)
         return len(waiting)
+
+
+def _may_leave(unit: Unit, item: Intent) -> bool:
+    """Not a failed order's money while a report is asked for that leaves it out: it may have gone when that is signed.
+
+    Reports are asked for in turn, so that none is asked for while this is being looked at.
+    """
+    if item.kind != "payment" or not item.subject.startswith("order:"):
+        return True
+    turn.wait(unit)
+    return unit.connection.execute(_REPORT_ASKED).first() is None
 
 
 def _keep(unit: Unit, intent_id: int, folders: Sequence[str], name: str, body: bytes) -> None:

@@ -341,9 +341,15 @@ def withhold(unit: Unit, number: int) -> int:
 
 
 def leaving(connection: Connection) -> bool:
-    """Whether a failed order's money is on its way out of the reserve, and not yet back."""
+    """Whether a failed order's money is on its way out of the reserve, and not yet back.
+
+    Not what a lock holds back here: the outbox keeps it until no report is asked for that leaves it out.
+    """
     failed = connection.execute(select(mint_order.c.commitment).where(mint_order.c.state == OrderState.FAILED))
-    return any(payouts.live(connection, PayoutKind.UNFUND, f"order:{row.commitment}") for row in failed.all())
+    ordered = [f"order:{row.commitment}" for row in failed.all()]
+    ordered = [subject for subject in ordered if payouts.live(connection, PayoutKind.UNFUND, subject)]
+    held = bool(ordered) and locks.locked(connection, Scope.PAYOUTS)
+    return any(not (held and intents.waits(connection, "payment", subject)) for subject in ordered)
 
 
 def report_wanted(connection: Connection) -> bool:

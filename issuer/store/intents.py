@@ -32,6 +32,11 @@ MOST = 100
 _EMIT = insert(intent).returning(intent.c.id)
 _GET = select(intent).where(intent.c.id == bindparam("intent"))
 _MOVE = update(intent).where(intent.c.id == bindparam("intent"), intent.c.state == bindparam("old"))
+_WAITS = (
+    select(intent.c.id)
+    .where(intent.c.kind == bindparam("of_kind"), intent.c.subject == bindparam("of_subject"))
+    .where(intent.c.state == IntentState.OPEN)
+)
 _DONE = (
     update(intent)
     .where(intent.c.kind == bindparam("of_kind"), intent.c.subject == bindparam("of_subject"))
@@ -78,6 +83,11 @@ def get(connection: Connection, intent_id: int) -> Intent:
 def move(unit: Unit, intent_id: int, old: IntentState, new: IntentState) -> bool:
     """Move an intent from one state to another; False if another process moved it first."""
     return unit.connection.execute(_MOVE, {"intent": intent_id, "old": old, "state": new}).rowcount == 1
+
+
+def waits(connection: Connection, kind: str, subject: str) -> bool:
+    """Whether something of that kind for a subject has not been taken up by its door."""
+    return connection.execute(_WAITS, {"of_kind": kind, "of_subject": subject}).first() is not None
 
 
 def done(unit: Unit, kind: str, subject: str) -> None:

@@ -1,12 +1,16 @@
 """What the simulation has found, each as the few facts that brought it about, on both engines."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
+from issuer.bank.folder import DirectoryFolder
+from issuer.bank.outbox import Outbox
 from issuer.errors import Refused
 from issuer.ledger import chart
+from issuer.messages import folder as documents
 from issuer.messages.abi import keccak
 from issuer.messages.contracts import TOKEN
 from issuer.money import fen_to_units, format_units
@@ -165,6 +169,39 @@ def test_no_report_is_asked_for_while_an_orders_money_leaves_nor_does_it_leave_m
         desk.act(reserve.request)
     desk.book(desk.payouts(PayoutKind.UNFUND)[0])
     desk.act(reserve.request)
+
+
+def test_a_lock_that_holds_a_failed_orders_money_back_stops_no_report_nor_does_it_leave_under_one(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """Minting would stop for a lock on payouts."""
+    with_a_failed_order(desk)
+    post(desk, desk.attest(reserve_units=UNITS, credited=UNITS), UNITS)
+    desk.act(batches.unfund, POLICY)
+    desk.act(locks.engage, Scope.PAYOUTS, "test", "a test", "clear it")
+    desk.pass_time()
+    number = desk.act(reserve.request)["number"]
+    with desk.store.read() as connection:
+        assert reserve.get(connection, number)["withheld"] == UNITS
+    desk.act(locks.clear, lock_id=1)
+    (unfund,) = desk.payouts(PayoutKind.UNFUND)
+    order, request = documents.order_name(unfund.message_id), documents.request_name(number)
+    left = sent(desk, tmp_path)
+    assert (order in left, request in left) == (False, True), "the bank may leave out what has gone already"
+    desk.tell_refusal(number, "too-early")
+    with pytest.raises(Refused, match="leaving the reserve"):
+        desk.act(reserve.request)
+    assert order in sent(desk, tmp_path)
+
+
+def sent(desk: Desk, path: Path) -> set[str]:
+    """The names of all that has left for the bank."""
+    with desk.store.unit("seal") as unit:
+        unit.connection.execute(update(tables.audit_record).values(place=tables.audit_record.c.id))
+        unit.connection.execute(update(tables.log_tree).values(published=10_000))
+    folder = DirectoryFolder(path)
+    Outbox(desk.store, folder, lambda _old, _new: []).send()
+    return set(folder.names(documents.ISSUER_TO_BANK))
 
 
 @pytest.mark.parametrize("ended", [False, True])
