@@ -44,7 +44,7 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
         _return(unit, found, entry["amount_fen"], fact.key)
     elif found is not None and _is_its_reversal(found, entry):
         _unbook(unit, found, entry["amount_fen"], fact.key)
-    elif _is_deposit(policy, entry):
+    elif _is_deposit(policy, found, entry):
         deposits.take(unit, policy, _credit(fact))
     elif not (found is None and _is_recall(policy, entry) and deposits.recalled(unit, _credit(fact))):
         _suspend(unit, policy, fact)
@@ -82,7 +82,8 @@ def _unpostable(connection: Connection, policy: Policy, entry: dict[str, Any]) -
 def _order_of(connection: Connection, entry: dict[str, Any]) -> Payout | None:
     """The order that an entry belongs to; None for what somebody else has sent under its id, and for its recall.
 
-    A credit must be the bank's reversal, or the order's sum from its other account.
+    A credit must be the bank's reversal, or the order's sum from its other account; where a transfer between our own
+    goes, the bank need not say from where.
     """
     found = payouts.find(connection, entry["end_to_end_id"])
     if found is None or (entry["direction"] == "debit") != entry["reversal"]:
@@ -91,7 +92,13 @@ def _order_of(connection: Connection, entry: dict[str, Any]) -> Payout | None:
         return None
     other = found.creditor_account if entry["account"] == found.debtor_account else found.debtor_account
     whole = entry["amount_fen"] in (found.amount_fen, found.amount_fen + found.fee_fen)
-    return found if whole and entry["counterparty_account"] == other else None
+    unsaid = _goes_there(found, entry) and not entry["counterparty_account"]
+    return found if whole and (unsaid or entry["counterparty_account"] == other) else None
+
+
+def _goes_there(found: Payout, entry: dict[str, Any]) -> bool:
+    """Whether an entry is on the account that a transfer between our own goes to."""
+    return found.kind in _INTERNAL and entry["account"] == found.creditor_account
 
 
 def _is_its_debit(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
@@ -116,12 +123,11 @@ def _is_still_owed(connection: Connection, found: Payout) -> bool:
 
 def _is_its_counterpart(connection: Connection, found: Payout, entry: dict[str, Any]) -> bool:
     # Two notices tell of it, and which is read first says nothing.
-    early = (found.state in payouts.OPEN and not found.booked_fen) or _is_still_owed(connection, found)
+    early = found.state in payouts.OPEN or _is_still_owed(connection, found)
     return (
-        found.kind in _INTERNAL
+        _goes_there(found, entry)
         and (early or found.state is PayoutState.PAID)
         and entry["direction"] == "credit"
-        and entry["account"] == found.creditor_account
         and entry["amount_fen"] == found.amount_fen
         and batches.in_transit(connection, found)
     )
@@ -154,10 +160,11 @@ def _is_taken_back(connection: Connection, found: Payout, entry: dict[str, Any])
     return bool(entry["reversal"] and whole and batches.in_transit(connection, found))
 
 
-def _is_deposit(policy: Policy, entry: dict[str, Any]) -> bool:
-    """Whatever id it carries; but not what the bank takes back, nor what comes from our own other account."""
+def _is_deposit(policy: Policy, found: Payout | None, entry: dict[str, Any]) -> bool:
+    """Whatever id it carries; but not what the bank takes back, nor what comes from our own other account, or may."""
     return bool(
         entry["direction"] == "credit"
+        and not (found is not None and _goes_there(found, entry))
         and entry["account"] == policy.collection_account
         and entry["counterparty_account"] != policy.reserve_account
         and not entry["reversal"]
@@ -196,9 +203,14 @@ def _sides(found: Payout) -> tuple[str, str]:
 
 def _counterpart(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
     target = chart.RESERVE if found.kind is PayoutKind.MINT else chart.COLLECTION
-    source = chart.TRANSIT if found.state is PayoutState.PAID else chart.EARLY
-    units = fen_to_units(amount_fen)
-    cash.post(unit, journal.transfer("arrived", found.subject, debit=target, credit=source, units=units))
+    left = fen_to_units(min(found.booked_fen, amount_fen))
+    parts = ((chart.TRANSIT, left), (chart.EARLY, fen_to_units(amount_fen) - left))
+    arrived = [
+        journal.transfer("arrived", found.subject, debit=target, credit=source, units=units)
+        for source, units in parts
+        if units
+    ]
+    cash.post(unit, *arrived)
     if found.state is PayoutState.PAID:
         _arrived(unit, found)
     else:

@@ -818,6 +818,38 @@ def test_a_transfer_back_to_collection_may_arrive_before_it_leaves(desk: Desk, a
     assert (desk.order(1)["state"], codes(desk)) == ("refunded", set())
 
 
+def test_a_transfer_may_arrive_between_the_parts_that_leave(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    transfer = desk.to_funding()
+    told = {"end_to_end_id": transfer.message_id}
+    desk.entry("debit", COLLECTION, 40, **told)
+    desk.entry("credit", RESERVE, FEN, counterparty_account=COLLECTION, **told)
+    desk.entry("debit", COLLECTION, FEN - 40, **told)
+    assert (desk.order(1)["batch_state"], codes(desk)) == ("funded", set())
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.IN_FLIGHT: UNITS}
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_transfer_arrives_though_the_bank_does_not_say_where_from(desk: Desk, alice: int, *, early: bool) -> None:
+    """As a deposit of nobody it would be in suspense for ever, and the transfer on its way."""
+    unfund = unfunding(desk, alice)
+    told = {"end_to_end_id": unfund.message_id}
+    sides = [("debit", RESERVE), ("credit", COLLECTION)]
+    for direction, account in reversed(sides) if early else sides:
+        desk.entry(direction, account, FEN, **told)
+    assert (desk.order(1)["state"], codes(desk)) == ("refunded", set())
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.customer(alice): UNITS}
+    desk.entry("credit", COLLECTION, FEN, **told)
+    assert codes(desk) == {"unexplained-entry"}, "it has arrived already"
+    with desk.store.read() as connection:
+        assert len(deposits.every(connection)) == 1
+    desk.entry("credit", COLLECTION, 1, **told, **MALLORY)
+    desk.entry("credit", COLLECTION, FEN, **told, **MALLORY)
+    with desk.store.read() as connection:
+        assert len(deposits.every(connection)) == 3, "the bank says that it is a stranger's"
+
+
 def test_what_has_arrived_is_not_refused_any_more(desk: Desk, alice: int) -> None:
     """Its order would be given again, and the money moved twice."""
     desk.wire(ALICE_BANK, "Alice Limited", FEN)

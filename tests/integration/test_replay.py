@@ -335,10 +335,15 @@ def slow_answers(desk: Copied) -> None:
 
 
 def refused_and_booked(desk: Copied) -> None:
-    """The bank refuses orders that it accepts or books afterwards."""
+    """The bank refuses orders that it accepts or books afterwards; one arrives between its parts."""
     alice = desk.customer("Alice Limited", ALICE_BANK, ALICE)
-    for _ in range(2):
+    for _ in range(3):
         desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    order = fund(desk, alice)
+    told = {"end_to_end_id": order.message_id}
+    desk.entry("debit", COLLECTION, 40, **told)
+    desk.entry("credit", RESERVE, FEN, **told)
+    desk.entry("debit", COLLECTION, FEN - 40, **told)
     for early in (True, False):
         order = fund(desk, alice)
         desk.status(order, code="AM04")
@@ -350,7 +355,7 @@ def refused_and_booked(desk: Copied) -> None:
             desk.status(order)
             desk.entry("credit", RESERVE, FEN, counterparty_account=COLLECTION, **told)
         clear_all(desk)
-    desk.attest(reserve_units=2 * UNITS, credited=2 * UNITS)
+    desk.attest(reserve_units=3 * UNITS, credited=3 * UNITS)
     desk.mint()
     desk.chain("redeemed", account=ALICE, id=UNITS, value=UNITS, reference=redemptions.DEFAULT_INSTRUCTION)
     desk.act(redemptions.instruct, POLICY)
@@ -361,7 +366,7 @@ def refused_and_booked(desk: Copied) -> None:
     desk.book(paid)
     clear_all(desk)
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
-    desk.act(deposits.refund, POLICY, deposit_id=3)
+    desk.act(deposits.refund, POLICY, deposit_id=4)
     back = desk.payouts(PayoutKind.REFUND)[-1]
     desk.status(back, code="AM04")
     desk.book(back)
