@@ -154,7 +154,7 @@ ACTIONS: Mapping[str, Action] = {
         {"holder": "address", "value": "CNH", "reference": "hash", "state": "word", "reason": "text?"},
         evidence=_CHAIN,
     ),
-    "redemption.held": Action("it was payable, and cannot be paid now", "redemption:ID", {"reason": "text"}),
+    "redemption.held": Action("it cannot be paid now, or the bank would not", "redemption:ID", {"reason": "text"}),
     "redemption.released": Action("what held it is gone", "redemption:ID", before={"reason": "text?"}),
     "redemption.directed": Action(
         "the case that it was seized under orders it paid to this account; another person must approve",

@@ -13,7 +13,8 @@ def deposit() -> None:
     """Follow the wires that came in, and send one back.
 
     A wire from a customer's registered account, in the customer's name, is the customer's; any other goes back to its
-    sender by itself, or if the bank does not tell the sender, waits until the bank takes it back.
+    sender by itself, or if the bank does not tell the sender, waits until the bank takes it back. What the bank did not
+    send is held until it is sent again here.
     """
 
 
@@ -31,7 +32,10 @@ def list_(session: Session) -> None:
 @click.argument("deposit_id", type=NUMBER, metavar="DEPOSIT")
 @asks
 def refund(session: Session, deposit_id: int) -> None:
-    """Send a deposit back to the account it came from, if that much is not minted or bound to an order."""
+    """Send a deposit back to the account it came from, if that much is not minted or bound to an order.
+
+    Also one that is held, since the bank did not send it before.
+    """
     act = deposits.refund
     body = {"deposit_id": deposit_id}
     session.ask("deposit.refund", body, lambda unit: act(unit, session.issuer.policy, deposit_id=deposit_id))

@@ -60,7 +60,7 @@ def status(unit: Unit, fact: Fact) -> None:
     elif told["accepted"]:
         payouts.accept(unit, found)
     elif payouts.reject(unit, found, told["code"], told["reason"]):
-        _free_cause(unit, found)
+        _free_cause(unit, found, payouts.refusal(told["code"], told["reason"]))
 
 
 def _ours(policy: Policy) -> dict[str, str]:
@@ -235,13 +235,10 @@ def _return(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
     cash.post(unit, journal.transfer("came back", found.subject, debit=source, credit=target, units=units))
     if not all_of_it:
         return
-    remedy = "Correct the account with the customer, clear."
-    if found.kind in _INTERNAL:
-        remedy = "Correct the cause with the bank; once the lock is cleared it is instructed again."
-    else:
-        deposits.not_sent_back(unit, found)
+    if found.kind not in _INTERNAL:
+        deposits.not_sent_back(unit, found, "it came back")
     scope = Scope.MINTING if found.kind is PayoutKind.MINT else Scope.PAYOUTS
-    locks.engage(unit, scope, "payment-returned", f"{found.message_id} came back", remedy)
+    locks.engage(unit, scope, "payment-returned", f"{found.message_id} came back", payouts.REMEDIES[found.kind])
 
 
 def _unbook(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
@@ -250,15 +247,15 @@ def _unbook(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> None:
     units = fen_to_units(amount_fen)
     cash.post(unit, journal.transfer("taken back", found.subject, debit=source, credit=target, units=units))
     if is_free:
-        _free_cause(unit, found)
+        _free_cause(unit, found, found.reason or "")
 
 
-def _free_cause(unit: Unit, found: Payout) -> None:
+def _free_cause(unit: Unit, found: Payout, why: str) -> None:
     """A rejected order moved nothing; what it was for waits again."""
     if found.kind is PayoutKind.REDEEM:
-        redemptions.not_instructed(unit, found)
+        redemptions.not_paid(unit, found, why)
     elif found.kind in (PayoutKind.REFUND, PayoutKind.RETURN):
-        deposits.not_sent_back(unit, found)
+        deposits.not_sent_back(unit, found, why)
 
 
 def _suspend(unit: Unit, policy: Policy, fact: Fact) -> None:

@@ -1,7 +1,7 @@
 """Deposits: money that came to the collection account, and whose it is (R-29).
 
 A credit from a customer's registered account, in the customer's name, is the customer's money; any other is nobody's
-and goes back to where it came from.
+and goes back to where it came from, once by itself: what the bank did not send, a person has sent again.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from issuer.store.unit import Unit
 RETURNABLE = and_(deposit.c.state == DepositState.SUSPENSE, deposit.c.sender_account != "", deposit.c.sender_name != "")
 """What lies in suspense and can be sent back: an order must name an account and its holder."""
 
-_HERE = (DepositState.CREDITED, DepositState.SUSPENSE)
+_HERE = (DepositState.CREDITED, DepositState.SUSPENSE, DepositState.HELD)
 """States of a deposit whose money has not gone back."""
 
 _TAKEN_BACK = "the bank took it back"
@@ -85,15 +85,19 @@ def recalled(unit: Unit, back: Credit) -> bool:
 
 
 def refund(unit: Unit, policy: Policy, *, deposit_id: int) -> dict[str, Any]:
-    """Send a customer's deposit back to the registered account, if that much of it is not minted or bound to an order.
+    """Send a customer's deposit back to the registered account, if that much of it is not minted or bound to an order;
+    or nobody's once more to its sender, if it is held.
 
     Raises NotFound, Locked, or Refused.
     """
     turn.wait(unit)
     locks.require_open(unit.connection, Scope.PAYOUTS)
     row = get(unit.connection, deposit_id)
+    if row["state"] == DepositState.HELD:
+        send_back(unit, policy, row, PayoutKind.RETURN, chart.SUSPENSE)
+        return get(unit.connection, deposit_id)
     if row["state"] != DepositState.CREDITED:
-        raise Refused(f"deposit {deposit_id} is {row['state']}", "Only a credited deposit can be refunded.")
+        raise Refused(f"deposit {deposit_id} is {row['state']}", "Only a credited or held deposit can be refunded.")
     free = journal.balance(unit.connection, chart.customer(row["customer_id"]))
     if free < fen_to_units(row["amount_fen"]):
         what = f"the customer has less than {format_fen(row['amount_fen'])} that is not minted or bound to an order"
@@ -130,10 +134,11 @@ def lies_here(connection: Connection, found: Payout) -> bool:
     return row["state"] in _HERE and _is_free(connection, row)
 
 
-def not_sent_back(unit: Unit, found: Payout) -> None:
-    """The bank has refused a refund or a return, or booked it back: the money is where it was before.
+def not_sent_back(unit: Unit, found: Payout, why: str) -> None:
+    """The bank has refused a refund or a return, or booked it back: the money is the customer's again, or nobody's.
 
-    It is not if the bank has taken the wire back meanwhile: the books look for it already, and it is no one's any more.
+    Nobody's is not sent by itself again: it would be refused again, and lock everybody's payouts each time. It is not
+    here if the bank has taken the wire back meanwhile: the books look for it already, and it is no one's any more.
     """
     row = _of(unit.connection, found)
     if (row["reason"] or "").startswith(_MEANWHILE):
@@ -141,11 +146,12 @@ def not_sent_back(unit: Unit, found: Payout) -> None:
         return
     refunded = found.kind is PayoutKind.REFUND
     owner = owner_of(row, found.kind)
-    state = DepositState.CREDITED if refunded else DepositState.SUSPENSE
+    state = DepositState.CREDITED if refunded else DepositState.HELD
+    reason = None if refunded else f"the bank did not send it back: {why}"
     units = fen_to_units(found.amount_fen)
     entry = journal.transfer("not sent back", found.subject, debit=chart.REFUNDS, credit=owner, units=units)
     journal.post(unit, entry)
-    move(unit, deposit, row["id"], (DepositState.RETURNING, DepositState.RETURNED), state)
+    move(unit, deposit, row["id"], (DepositState.RETURNING, DepositState.RETURNED), state, reason=reason)
 
 
 def owner_of(row: dict[str, Any], kind: PayoutKind) -> str:
@@ -216,7 +222,8 @@ def send_back(unit: Unit, policy: Policy, row: dict[str, Any], kind: PayoutKind,
 def _take_out(unit: Unit, row: dict[str, Any], owner: str) -> None:
     """A deposit's money is its owner's no more, and on its way back."""
     subject, units = f"deposit:{row['reference']}", fen_to_units(row["amount_fen"])
-    move(unit, deposit, row["id"], row["state"], DepositState.RETURNING)
+    reason = None if row["state"] == DepositState.HELD else row["reason"]
+    move(unit, deposit, row["id"], row["state"], DepositState.RETURNING, reason=reason)
     journal.post(unit, journal.transfer("sent back", subject, debit=owner, credit=chart.REFUNDS, units=units))
 
 

@@ -29,6 +29,17 @@ UNPAID = (*OPEN, PayoutState.ARRIVED)
 
 _BOOKABLE = (*UNPAID, PayoutState.REJECTED)
 
+_INTERNAL_REMEDY = "Correct the cause with the bank; once the lock is cleared it is instructed again."
+
+REMEDIES = {
+    PayoutKind.MINT: _INTERNAL_REMEDY,
+    PayoutKind.UNFUND: _INTERNAL_REMEDY,
+    PayoutKind.REDEEM: "Settle it with the bank, clear; then issuer redemption release, or direct if it was seized.",
+    PayoutKind.REFUND: "Settle it with the customer, clear; then issuer deposit refund: the money is the customer's.",
+    PayoutKind.RETURN: "Clear; then issuer deposit refund to try again, or have the bank take the wire back.",
+}
+"""What to do about a payment that the bank has refused, or that came back."""
+
 _OVER = (PayoutState.REJECTED, PayoutState.RETURNED)
 
 _NAMED = select(payout).where(payout.c.message_id == bindparam("message"))
@@ -108,7 +119,7 @@ def reject(unit: Unit, found: Payout, code: str, reason: str) -> bool:
         text = f"the bank says it already knows {found.message_id}"
         locks.engage(unit, Scope.PAYOUTS, "duplicate-message", text, "Compare with the bank's statement, then clear.")
         return False
-    text = f"{code}: {reason}"
+    text = refusal(code, reason)
     if found.state not in OPEN or found.booked_fen:
         what = f"the bank refuses {found.message_id} ({text}), which it has booked or refused before"
         locks.engage(unit, Scope.PAYOUTS, "late-refusal", what, "Compare with the bank's statement, then clear.")
@@ -126,8 +137,13 @@ def _refuse(unit: Unit, found: Payout, text: str) -> None:
     move(unit, payout, found.id, OPEN, PayoutState.REJECTED, reason=text)
     audit.append(unit, "payout.rejected", found.subject, after={"message_id": found.message_id, "reason": text})
     scope = Scope.MINTING if found.kind is PayoutKind.MINT else Scope.PAYOUTS
-    remedy = "Correct the cause with the bank; once the lock is cleared it is instructed again."
-    locks.engage(unit, scope, "payout-rejected", f"the bank refused {found.message_id}: {text}", remedy)
+    what = f"the bank refused {found.message_id}: {text}"
+    locks.engage(unit, scope, "payout-rejected", what, REMEDIES[found.kind])
+
+
+def refusal(code: str, reason: str) -> str:
+    """The bank's reason in one text."""
+    return f"{code}: {reason}"
 
 
 def book(unit: Unit, found: Payout, amount_fen: int, evidence: str) -> bool:

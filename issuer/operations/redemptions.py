@@ -100,7 +100,11 @@ def instruct(unit: Unit, policy: Policy) -> int:
 def hold(unit: Unit, redemption_id: int, reason: str) -> None:
     """Keep a payable redemption from being paid until a person releases it."""
     values = {"payee_by": _directions(unit.connection, redemption_id)[-1].actor} if reason == _UNAPPROVED else {}
-    move(unit, redemption, redemption_id, RedemptionState.PAYABLE, RedemptionState.HELD, reason=reason, **values)
+    _hold(unit, redemption_id, RedemptionState.PAYABLE, reason, **values)
+
+
+def _hold(unit: Unit, redemption_id: int, source: RedemptionState, reason: str, **values: str) -> None:
+    move(unit, redemption, redemption_id, source, RedemptionState.HELD, reason=reason, **values)
     audit.append(unit, "redemption.held", f"redemption:{redemption_id}", after={"reason": reason})
 
 
@@ -209,9 +213,12 @@ def came_back(unit: Unit, found: Payout, amount_fen: int, *, all_of_it: bool) ->
         move(unit, redemption, _id_of(found), RedemptionState.PAID, RedemptionState.RETURNED, reason=reason)
 
 
-def not_instructed(unit: Unit, found: Payout) -> None:
-    """The bank has refused the order and moved nothing: it is still payable."""
-    move(unit, redemption, _id_of(found), RedemptionState.INSTRUCTED, RedemptionState.PAYABLE)
+def not_paid(unit: Unit, found: Payout, why: str) -> None:
+    """The bank has refused the order and moved nothing: a person must say that it may be tried again.
+
+    By itself it would be refused again, and lock everybody's payouts each time.
+    """
+    _hold(unit, _id_of(found), RedemptionState.INSTRUCTED, f"the bank would not pay it: {why}")
 
 
 def is_owed(connection: Connection, found: Payout) -> bool:

@@ -126,11 +126,17 @@ def deposits(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
             what=f"deposit {row['id']} of {format_fen(row['amount_fen'])} CNH",
             why=row["reason"] or "the bank to send it back",
             since=row["at"],
-            do=None if row["sender_account"] and row["sender_name"] else "Ask the bank to take it back.",
+            do=_deposit_remedy(row),
         )
         for row in found
-        if row["state"] in (DepositState.SUSPENSE, DepositState.RETURNING)
+        if row["state"] in (DepositState.SUSPENSE, DepositState.HELD, DepositState.RETURNING)
     ]
+
+
+def _deposit_remedy(row: Mapping[str, Any]) -> str | None:
+    if row["state"] == DepositState.HELD:
+        return f"Settle it with the bank, then: issuer deposit refund {row['id']}; or have the bank take it back."
+    return None if row["sender_account"] and row["sender_name"] else "Ask the bank to take it back."
 
 
 def payouts(found: Iterable[Mapping[str, Any]]) -> list[Wait]:

@@ -15,7 +15,8 @@ class WalletState(StrEnum):
 class DepositState(StrEnum):
     CREDITED = "credited"  # the money is the customer's -> returning | returned
     SUSPENSE = "suspense"  # nobody's: no registered account matches -> returning | returned
-    RETURNING = "returning"  # a REFUND or RETURN payout carries it -> returned, or back to what it was
+    HELD = "held"  # nobody's, and not sent back by itself: the bank would not, or did in vain -> returning | returned
+    RETURNING = "returning"  # a REFUND or RETURN payout carries it -> returned | credited | held
     RETURNED = "returned"  # by a payout, or taken back by the bank
 
 
@@ -42,7 +43,7 @@ class BatchState(StrEnum):
 class RedemptionState(StrEnum):
     PAYABLE = "payable"  # the burn is final -> instructed | held
     HELD = "held"  # no account to pay to, or a named reason -> payable
-    INSTRUCTED = "instructed"  # a payout carries it -> paid | returned
+    INSTRUCTED = "instructed"  # a payout carries it -> paid | held
     RETURNED = "returned"  # the money came back -> instructed, to a corrected account
     PAID = "paid"  # -> returned, if the bank sends the money back
 

@@ -182,6 +182,41 @@ def test_a_rejected_refund_is_the_customers_money_again(desk: Desk, alice: int) 
         desk.act(deposits.refund, POLICY, deposit_id=1)
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_what_the_bank_did_not_send_back_is_sent_again_by_a_person(desk: Desk, *, refused: bool) -> None:
+    """By itself it would go to the same closed account again and again, and lock all payouts each time."""
+    desk.wire("999000000009", "Mallory", FEN)
+    desk.act(deposits.return_to_senders, POLICY)
+    (first,) = desk.payouts(PayoutKind.RETURN)
+    if refused:
+        desk.status(first, code="AC04")
+    else:
+        desk.book(first)
+        desk.entry("credit", COLLECTION, FEN, end_to_end_id=first.message_id, reversal=True)
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.SUSPENSE: UNITS}
+    clear_all(desk)
+    assert desk.act(deposits.return_to_senders, POLICY) == 0
+    with desk.store.read() as connection:
+        (wait,) = status.deposits(deposits.every(connection))
+    assert wait.why == f"the bank did not send it back: {'AC04: because' if refused else 'it came back'}"
+    assert "issuer deposit refund 1" in str(wait.do)
+    desk.act(deposits.refund, POLICY, deposit_id=1)
+    (_, second) = desk.payouts(PayoutKind.RETURN)
+    desk.book(second)
+    assert desk.balances() == {}
+
+
+def test_what_was_not_sent_back_may_be_recalled(desk: Desk) -> None:
+    desk.wire("999000000009", "Mallory", FEN)
+    desk.act(deposits.return_to_senders, POLICY)
+    desk.status(desk.payouts(PayoutKind.RETURN)[0], code="AC04")
+    desk.entry("debit", COLLECTION, FEN, reversal=True, **MALLORY)
+    assert desk.balances() == {}
+    clear_all(desk)
+    with pytest.raises(Refused, match="returned"):
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+
+
 @pytest.mark.parametrize("kind", [PayoutKind.RETURN, PayoutKind.REFUND])
 @pytest.mark.parametrize("refused", [True, False])
 def test_a_wire_that_is_recalled_while_it_is_sent_back_is_not_there_again(
@@ -505,12 +540,47 @@ def test_one_burn_is_instructed_once_whatever_the_silence(desk: Desk, alice: int
     assert len(desk.payouts(PayoutKind.REDEEM)) == 1
 
 
+def test_what_the_bank_refused_to_pay_is_held_with_its_reason(desk: Desk, alice: int) -> None:
+    """Ordered again by itself, it would lock everybody's payouts after each time that they were cleared."""
+    minted(desk, alice)
+    burn(desk, UNITS // 2, UNITS // 2)
+    desk.act(redemptions.instruct, POLICY)
+    desk.status(desk.payouts(PayoutKind.REDEEM)[0], code="AC04")
+    clear_all(desk)
+    burn(desk, UNITS // 2, UNITS)
+    assert desk.act(redemptions.instruct, POLICY) == 1, "the other one"
+    with desk.store.read() as connection:
+        held = redemptions.get(connection, UNITS // 2)
+        (wait, _) = status.redemptions(redemptions.every(connection), 0)
+    assert (held["state"], held["reason"]) == ("held", "the bank would not pay it: AC04: because")
+    assert wait.do == f"Settle it, then: issuer redemption release {UNITS // 2}"
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS // 2)
+    assert desk.act(redemptions.instruct, POLICY) == 1
+
+
+def test_what_was_seized_is_directed_to_another_account_when_the_bank_refuses_the_first(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS, case=powers.case_id("C-1"))
+    court: dict[str, Any] = {"redemption_id": UNITS, "name": "High Court", "case": "C-1"}
+    for account, code in (("012879000000001", "AC04"), ("012879000000002", None)):
+        desk.act(redemptions.direct, account=account, **court)
+        desk.act(redemptions.approve, redemption_id=UNITS, actor="operator:ben")
+        assert desk.act(redemptions.instruct, POLICY) == 1
+        desk.status(desk.payouts(PayoutKind.REDEEM)[-1], code=code)
+        clear_all(desk)
+        assert desk.act(redemptions.instruct, POLICY) == 0
+    desk.book(desk.payouts(PayoutKind.REDEEM)[-1])
+    assert desk.balances() == {}
+
+
 def test_a_rejected_payout_is_instructed_again_under_another_id(desk: Desk, alice: int) -> None:
     minted(desk, alice)
     burn(desk, UNITS, UNITS)
     desk.act(redemptions.instruct, POLICY)
     (first,) = desk.payouts(PayoutKind.REDEEM)
     desk.status(first, code="AC04")
+    assert desk.act(redemptions.instruct, POLICY) == 0, "locked until a person has looked"
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     assert desk.act(redemptions.instruct, POLICY) == 0, "locked until a person has looked"
     desk.act(locks.clear, lock_id=1)
     assert desk.act(redemptions.instruct, POLICY) == 1
@@ -583,6 +653,7 @@ def test_a_payout_booked_in_part_and_refused_is_owed_again_once_the_part_is_back
     assert "payout-rejected" in codes(desk)
     assert desk.act(redemptions.instruct, POLICY) == 0
     clear_all(desk)
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     assert desk.act(redemptions.instruct, POLICY) == 1
 
 
@@ -653,6 +724,7 @@ def test_what_was_ordered_again_is_not_paid_by_the_order_that_was_refused(desk: 
     (first,) = desk.payouts(PayoutKind.REDEEM)
     desk.status(first, code="AM04")
     clear_all(desk)
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS // 2)
     desk.act(redemptions.instruct, POLICY)
     desk.book(first)
     assert codes(desk) == {"unexplained-entry"}
@@ -1299,6 +1371,7 @@ def test_a_refusal_after_acceptance_frees_the_cause(desk: Desk, alice: int) -> N
     desk.status(out)
     desk.status(out, code="AC04")
     desk.act(locks.clear, lock_id=1)
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     assert desk.act(redemptions.instruct, POLICY) == 1
 
 

@@ -273,7 +273,16 @@ def another_order(desk: Copied) -> None:
     desk.entry("credit", RESERVE, FEN // 2, reversal=True, **told)
     for lock_id in (2, 3):
         desk.act(locks.clear, lock_id=lock_id)
+    desk.act(redemptions.release, POLICY, redemption_id=UNITS)
     desk.act(redemptions.instruct, POLICY)
+    desk.act(deposits.return_to_senders, POLICY)
+    for _ in range(2):
+        desk.status(desk.payouts(PayoutKind.RETURN)[-1], code="AC04")
+        clear_all(desk)
+        desk.act(deposits.refund, POLICY, deposit_id=2)
+    back = desk.payouts(PayoutKind.RETURN)[-1]
+    desk.book(back)
+    desk.entry("credit", COLLECTION, back.amount_fen, end_to_end_id=back.message_id, reversal=True)
     desk.entry("credit", "012875000000003", FEN)
 
 

@@ -27,13 +27,13 @@ from issuer.mockbank import bank, folder, orders, reckoning
 from issuer.mockbank.attestation import Figures
 from issuer.mockbank.bank import Bank
 from issuer.money import fen_to_units
-from issuer.operations import agenda, payouts, redemptions
+from issuer.operations import agenda, payouts
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
 from issuer.recovery import Recovery
 from issuer.store import facts, intents, tables
 from issuer.store.facts import News
-from issuer.store.states import Door, IntentState, PayoutKind, PayoutState, TransactionState
+from issuer.store.states import Door, IntentState, PayoutKind, PayoutState, RedemptionState, TransactionState
 from issuer.store.unit import Store
 from tests.simulation.stage import Stage
 
@@ -137,7 +137,8 @@ def instruct_again_on_silence(patch: pytest.MonkeyPatch) -> None:
                 silent = found.state is PayoutState.INSTRUCTED and unit.now - found.at > _SILENCE
                 if silent and found.kind is PayoutKind.REDEEM:
                     move(unit, tables.payout, found.id, PayoutState.INSTRUCTED, PayoutState.REJECTED)
-                    redemptions.not_instructed(unit, found)
+                    ident = int(found.subject.removeprefix("redemption:"))
+                    move(unit, tables.redemption, ident, RedemptionState.INSTRUCTED, RedemptionState.PAYABLE)
         return work(store, policy)
 
     patch.setattr(agenda, "work", impatient)

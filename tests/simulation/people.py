@@ -177,7 +177,7 @@ def hesitate(world: World) -> str | None:
 
 
 def refund(world: World) -> str | None:
-    row = any_of(world, world.records.rows("SELECT id FROM deposit WHERE state = 'credited'"))
+    row = any_of(world, world.records.rows("SELECT id FROM deposit WHERE state IN ('credited', 'held')"))
     return None if row is None else _try(world, deposits.refund, deposit_id=row[0])
 
 
@@ -311,6 +311,9 @@ def tidy(world: World) -> int:
     done += _all(world, clear_lock, decide_well)
     for row in world.records.rows("SELECT id FROM redemption WHERE state IN ('held', 'returned')"):
         told = _try(world, redemptions.release, redemption_id=row[0])
+        done += not told.startswith("refused")
+    for row in world.records.rows("SELECT id FROM deposit WHERE state = 'held'"):
+        told = _try(world, deposits.refund, deposit_id=row[0])
         done += not told.startswith("refused")
     if not _acts_wait(world) and (told := resume(world)) is not None:
         world.say(f"       {told}")
