@@ -128,7 +128,12 @@ ACTIONS: Mapping[str, Action] = {
     ),
     "mint.approved": Action("another person approved it", _ORDER, _CHOICE, _CHOICE),
     "mint.rejected": Action("another person refused it", _ORDER, _CHOICE, _CHOICE),
-    "mint.cancelled": Action("it was withdrawn before it held money", _ORDER, _CHOICE, _CHOICE),
+    "mint.cancelled": Action(
+        "it was withdrawn before it held money; by itself if its deposit went back, which is then the reason",
+        _ORDER,
+        {**_CHOICE, "reason": "text-"},
+        _CHOICE,
+    ),
     "mint.reserved": Action("the customer's money is bound to it", _ORDER, {"value": "CNH"}),
     "mint.batched": Action(
         "orders go together, under the RFC 6962 root over their ids in this order",

@@ -81,6 +81,7 @@ def recalled(unit: Unit, back: Credit) -> bool:
     audit.append(
         unit, "deposit.recalled", subject, before={"state": row["state"]}, after=after, evidence=[back.reference]
     )
+    _withdraw_standing_order(unit, row, _TAKEN_BACK)
     return True
 
 
@@ -202,6 +203,13 @@ def _follow_standing_instruction(unit: Unit, policy: Policy, customer_id: int, u
         mints.request(unit, policy, customer_id=customer_id, wallet=address, value=units)
 
 
+def _withdraw_standing_order(unit: Unit, row: dict[str, Any], reason: str) -> None:
+    """A deposit goes back: what was ordered by itself when it came is ordered no more."""
+    if row["customer_id"] is not None:
+        told = {"customer_id": row["customer_id"], "value": fen_to_units(row["amount_fen"]), "ordered_at": row["at"]}
+        mints.withdraw(unit, **told, reason=reason)
+
+
 def send_back(unit: Unit, policy: Policy, row: dict[str, Any], kind: PayoutKind, owner: str) -> None:
     """Instruct the payment of a deposit back to where it came from, out of its owner's account."""
     _take_out(unit, row, owner)
@@ -217,6 +225,7 @@ def send_back(unit: Unit, policy: Policy, row: dict[str, Any], kind: PayoutKind,
             par=fen_to_units(row["amount_fen"]),
         ),
     )
+    _withdraw_standing_order(unit, row, "its money was refunded")
 
 
 def _take_out(unit: Unit, row: dict[str, Any], owner: str) -> None:

@@ -20,7 +20,7 @@ from issuer.operations.transitions import move, move_all
 from issuer.store import turn
 from issuer.store.states import BatchState, OrderState, Scope, TooLarge, WalletState
 from issuer.store.tables import account, batch, mint_order, wallet
-from issuer.store.unit import Unit
+from issuer.store.unit import SERVICE, Unit
 
 _READY = (
     select(mint_order, account.c.balance)
@@ -34,6 +34,16 @@ _READY = (
     .order_by(mint_order.c.id)
     .limit(bindparam("most"))
 )
+
+_STANDING = (
+    select(mint_order)
+    .where(mint_order.c.customer_id == bindparam("customer"), mint_order.c.value == bindparam("value"))
+    .where(mint_order.c.at == bindparam("ordered_at"), mint_order.c.requested_by == SERVICE)
+    .where(mint_order.c.state.in_((OrderState.REQUESTED, OrderState.APPROVED)))
+    .order_by(mint_order.c.id)
+    .limit(1)
+)
+"""The order that was given by itself when so much came in at that moment."""
 
 _INSERT = insert(mint_order).returning(mint_order.c.id)
 _VIEWS = (
@@ -108,6 +118,20 @@ def cancel(unit: Unit, *, order_id: int) -> dict[str, Any]:
     if row["state"] not in (OrderState.REQUESTED, OrderState.APPROVED):
         raise Refused(f"order {order_id} is {row['state']}", _TOO_LATE[row["state"]])
     return _decide(unit, row, OrderState.CANCELLED, "mint.cancelled")
+
+
+def withdraw(unit: Unit, *, customer_id: int, value: int, ordered_at: int, reason: str) -> None:
+    """Withdraw the order that a standing instruction gave for a deposit which goes back, if no money is bound to it.
+
+    It would take the money that the customer pays in for something else.
+    """
+    told = {"customer": customer_id, "value": value, "ordered_at": ordered_at}
+    row = unit.connection.execute(_STANDING, told).mappings().first()
+    if row is not None:
+        state = OrderState.CANCELLED
+        move(unit, mint_order, row["id"], row["state"], state, decided_by=unit.actor, reason=reason)
+        before, after = {"state": row["state"]}, {"state": state, "reason": reason}
+        audit.append(unit, "mint.cancelled", f"order:{row['commitment']}", before=before, after=after)
 
 
 # -- one step of the service

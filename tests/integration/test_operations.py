@@ -287,6 +287,30 @@ def test_a_standing_instruction_mints_what_arrives(desk: Desk) -> None:
     assert (order["customer_id"], order["wallet"], order["value"]) == (bob, BOB, UNITS)
 
 
+@pytest.mark.parametrize("recalled", [True, False])
+def test_a_standing_order_goes_with_its_money(desk: Desk, *, recalled: bool) -> None:
+    """It would take the next money that comes, of which the customer has ordered something else."""
+    desk.customer("Bob", BOB_BANK, BOB, standing=True)
+    desk.wire(BOB_BANK, "Bob", FEN)
+    if recalled:
+        told = {"counterparty_account": BOB_BANK, "counterparty_name": "Bob", "reversal": True}
+        desk.entry("debit", COLLECTION, FEN, **told)
+    else:
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+    reason = "the bank took it back" if recalled else "its money was refunded"
+    assert (desk.order(1)["state"], desk.order(1)["reason"]) == ("cancelled", reason)
+    desk.wire(BOB_BANK, "Bob", FEN + 5_00)
+    desk.act(mints.reserve)
+    assert desk.order(2)["state"] == "reserved"
+
+
+def test_an_order_that_was_given_by_a_person_stays_when_a_deposit_goes_back(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.act(deposits.refund, POLICY, deposit_id=1)
+    assert desk.order(1)["state"] == "approved"
+
+
 def test_an_order_waits_for_money_and_says_so(desk: Desk, alice: int) -> None:
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS + 10_000)

@@ -383,12 +383,15 @@ def refused_and_booked(desk: Copied) -> None:
 
 def recalled_meanwhile(desk: Copied) -> None:
     """The bank takes wires back that are being sent back, and refuses to send them, or sends them and then not."""
-    desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    desk.customer("Alice Limited", ALICE_BANK, ALICE, standing=True)
+    told = {"counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited", "reversal": True}
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.entry("debit", COLLECTION, FEN, **told)
     for account, name in ((ALICE_BANK, "Alice Limited"), ("999000000009", "Mallory")):
         desk.wire(account, name, FEN)
         desk.act(deposits.return_to_senders, POLICY)
         if name != "Mallory":
-            desk.act(deposits.refund, POLICY, deposit_id=1)
+            desk.act(deposits.refund, POLICY, deposit_id=2)
         told = {"counterparty_account": account, "counterparty_name": name, "reversal": True}
         desk.entry("debit", COLLECTION, FEN, **told)
         clear_all(desk)
