@@ -747,6 +747,7 @@ class Book:
         self.live: dict[tuple[str, str], str] = {}  # kind and subject to message id
         self.erased = 0
         self.others = 0  # records of what is not held against the chain: customers, locks, ...
+        self._late: dict[tuple[str, str], Payment] = {}  # accepted after it was refused, by what it is for
         self._par: dict[str, int] = defaultdict(int)  # instructed, not refused and not come back, by kind
         self._paid_before: list[tuple[int, int]] = []  # at the places where a redemption's payment came back
         self._rules = {
@@ -884,6 +885,7 @@ class Book:
         if not subject.startswith(f"{_PAID_FOR[kind]}:"):
             raise Untrue(Statement.ONCE, f"record {place:,} pays {subject} as {kind}, which is for a {_PAID_FOR[kind]}")
         self._require_owed(place, payment)
+        self._count_no_late(kind, subject)
         if kind == "REFUND":
             self._take_back(place, subject, payment.total)
         self.payments[message] = payment
@@ -936,9 +938,17 @@ class Book:
         payment = self._payment(record)
         if payment.state not in ("refused", "accepted late"):
             raise Untrue(Statement.ONCE, f"record {place:,} accepts {payment.subject} late, which was not refused")
-        if payment.state == "refused":
+        cause = payment.kind, payment.subject
+        if cause not in self.live and cause not in self._late:  # only one of them may be counted
             self._par[payment.kind] += payment.par
-        payment.state = "accepted late"
+            self._late[cause] = payment
+            payment.state = "accepted late"
+
+    def _count_no_late(self, kind: str, subject: str) -> None:
+        payment = self._late.pop((kind, subject), None)
+        if payment is not None:
+            self._par[kind] -= payment.par
+            payment.state = "refused"
 
     def _book_late(self, place: int, payment: Payment, message: str) -> None:
         """What was refused is paid after all: only while nothing else pays the same."""
@@ -947,8 +957,8 @@ class Book:
         self._require_owed(place, payment)
         if payment.kind == "REFUND":
             self._take_back(place, payment.subject, payment.total)
-        if payment.state == "refused":
-            self._par[payment.kind] += payment.par
+        self._count_no_late(payment.kind, payment.subject)
+        self._par[payment.kind] += payment.par
         self.live[payment.kind, payment.subject] = message
         payment.state = "instructed"
 

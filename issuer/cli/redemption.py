@@ -60,7 +60,8 @@ def direct(session: Session, redemption_id: int, account: str, name: str, case: 
       issuer redemption approve 100000000000 --operator ben
     """
     body: dict[str, Any] = {"redemption_id": redemption_id, "account": account, "name": name, "case": case}
-    session.ask("redemption.direct", body, lambda unit: redemptions.direct(unit, **body))
+    policy = session.issuer.policy
+    session.ask("redemption.direct", body, lambda unit: redemptions.direct(unit, policy, **body))
 
 
 @redemption.command()

@@ -91,7 +91,10 @@ def policy_then(policy: Policy, recall: Recall) -> Policy:
     told = recall.head.after or {}
     match recall.head.action:
         case "customer.added":
-            return replace(policy, refused_jurisdictions=policy.refused_jurisdictions - {told["jurisdiction"]})
+            served = policy.refused_jurisdictions - {told["jurisdiction"]}
+            return replace(_with_other_accounts(policy), refused_jurisdictions=served)
+        case "redemption.directed":
+            return _with_other_accounts(policy)
         case "mint.requested":
             return _with_threshold(policy, told)
         case "deposit.taken":
@@ -113,6 +116,11 @@ def policy_then(policy: Policy, recall: Recall) -> Policy:
 def _of_service(records: Iterable[Record], recall: Recall) -> list[Mapping[str, Any]]:
     """What records of the head's own actor say."""
     return [record.after or {} for record in records if record.actor == recall.head.actor]
+
+
+def _with_other_accounts(policy: Policy) -> Policy:
+    """One under which no payee's account was the issuer's own: the log has only a commitment to it."""
+    return replace(policy, collection_account="", reserve_account="")
 
 
 def _with_threshold(policy: Policy, order: Mapping[str, Any]) -> Policy:
@@ -443,8 +451,9 @@ def _add_customer(head: Record, holder: str, account: str) -> Entry:
 def _direct(head: Record, holder: str, account: str) -> Entry:
     case = (head.after or {})["case"]
 
-    def act(unit: Unit, _policy: Policy, _recall: Recall) -> None:
-        redemptions.direct(unit, redemption_id=int(name(head.subject)), account=account, name=holder, case=case)
+    def act(unit: Unit, policy: Policy, _recall: Recall) -> None:
+        payee = {"account": account, "name": holder, "case": case}
+        redemptions.direct(unit, policy, redemption_id=int(name(head.subject)), **payee)
 
     def then(unit: Unit) -> None:
         after = {"case": case, "creditor": audit.commit_personal(unit, f"{account} {holder}")}

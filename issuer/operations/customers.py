@@ -31,7 +31,7 @@ def add(unit: Unit, policy: Policy, *, name: str, jurisdiction: str, bank_accoun
 
     Raises InvalidInput, Prohibited, or Refused if the account is another customer's.
     """
-    name = check_payee(name, bank_account)
+    name = check_payee(policy, name, bank_account)
     if re.fullmatch(r"[A-Z]{2}", jurisdiction) is None:
         raise InvalidInput(f"{jurisdiction!r} is not a country code", "Give two letters of ISO 3166-1, such as HK.")
     if jurisdiction in policy.refused_jurisdictions:
@@ -100,10 +100,17 @@ def _committed(connection: Connection, customer_id: int) -> Mapping[str, Any]:
     return next(iter(kept or records), {})
 
 
-def check_payee(name: str, bank_account: str) -> str:
-    """The name of an account's holder with single spaces. Raises InvalidInput if either cannot be paid to."""
+def check_payee(policy: Policy, name: str, bank_account: str) -> str:
+    """The name of an account's holder with single spaces. Raises InvalidInput if either cannot be paid to.
+
+    The issuer's own accounts cannot: what it paid to itself would arrive without an order that explains it.
+    """
     name = " ".join(name.split())
     iso20022.check_text(name, "the name", pain.LONGEST_NAME, shortest=1)
     if _ACCOUNT.fullmatch(bank_account) is None:
         raise InvalidInput(f"{bank_account!r} is not a bank account", "Give 6 to 34 capital letters and digits.")
+    if bank_account in (policy.collection_account, policy.reserve_account):
+        raise InvalidInput(
+            f"{bank_account} is the issuer's own account", "Give an account of the one who is to be paid."
+        )
     return name

@@ -158,7 +158,7 @@ def release(unit: Unit, policy: Policy, *, redemption_id: int) -> dict[str, Any]
     return get(unit.connection, redemption_id)
 
 
-def direct(unit: Unit, *, redemption_id: int, account: str, name: str, case: str) -> dict[str, Any]:
+def direct(unit: Unit, policy: Policy, *, redemption_id: int, account: str, name: str, case: str) -> dict[str, Any]:
     """Say who is paid for what was seized, as its case orders; another person must approve it.
 
     Raises NotFound, InvalidInput, or Refused if it was not seized under this case or is on its way to somebody.
@@ -167,7 +167,7 @@ def direct(unit: Unit, *, redemption_id: int, account: str, name: str, case: str
     row = _seized(unit.connection, redemption_id)
     if row["seized_under"] != powers.case_id(case):
         raise Refused(f"redemption {redemption_id} was seized under another case", "Give the case of its seizure.")
-    name = customers.check_payee(name, account)
+    name = customers.check_payee(policy, name, account)
     after = {"case": case, "creditor": audit.commit_personal(unit, f"{account} {name}")}
     audit.append(unit, "redemption.directed", f"redemption:{redemption_id}", after=after)
     values = {"payee_account": account, "payee_name": name, "payee_by": unit.actor, "reason": _UNAPPROVED}

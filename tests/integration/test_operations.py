@@ -587,7 +587,7 @@ def test_what_was_seized_is_directed_to_another_account_when_the_bank_refuses_th
     burn(desk, UNITS, UNITS, case=powers.case_id("C-1"))
     court: dict[str, Any] = {"redemption_id": UNITS, "name": "High Court", "case": "C-1"}
     for account, code in (("012879000000001", "AC04"), ("012879000000002", None)):
-        desk.act(redemptions.direct, account=account, **court)
+        desk.act(redemptions.direct, POLICY, account=account, **court)
         desk.act(redemptions.approve, redemption_id=UNITS, actor="operator:ben")
         assert desk.act(redemptions.instruct, POLICY) == 1
         desk.status(desk.payouts(PayoutKind.REDEEM)[-1], code=code)
@@ -805,7 +805,7 @@ def test_what_is_seized_below_a_fen_is_held(desk: Desk, alice: int) -> None:
     case = "HCMP/12"
     burn(desk, 9_999, 9_999, case=powers.case_id(case))
     court = {"account": "012879000000001", "name": "High Court", "case": case}
-    desk.act(redemptions.direct, redemption_id=9_999, **court)
+    desk.act(redemptions.direct, POLICY, redemption_id=9_999, **court)
     desk.act(redemptions.approve, redemption_id=9_999, actor="operator:ben")
     assert desk.act(redemptions.instruct, POLICY) == 0
     with desk.store.read() as connection:
@@ -1346,6 +1346,18 @@ def test_a_prohibited_customer_is_refused_and_that_is_logged(desk: Desk) -> None
 def test_a_name_that_no_payment_order_can_carry_is_refused(desk: Desk, name: str) -> None:
     with pytest.raises(InvalidInput):
         desk.customer(name, "388000000099", BOB)
+
+
+@pytest.mark.parametrize("account", [COLLECTION, RESERVE])
+def test_the_issuer_pays_nobody_on_its_own_accounts(desk: Desk, alice: int, account: str) -> None:
+    """What arrived there would be explained by no order, and lock everything."""
+    with pytest.raises(InvalidInput, match="the issuer's own account"):
+        desk.customer("Bob", account, BOB)
+    minted(desk, alice)
+    burn(desk, UNITS, UNITS, case=powers.case_id("C-1"))
+    court: dict[str, Any] = {"redemption_id": UNITS, "name": "High Court", "case": "C-1"}
+    with pytest.raises(InvalidInput, match="the issuer's own account"):
+        desk.act(redemptions.direct, POLICY, account=account, **court)
 
 
 def test_a_key_is_bound_to_one_request_for_ever(desk: Desk) -> None:

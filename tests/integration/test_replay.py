@@ -207,7 +207,7 @@ def people_and_powers(desk: Copied) -> None:
     seized = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": "0x" + "00" * 32}
     desk.chain("redeemed", **seized, case=powers.case_id("HCMP/12"))
     payee = {"account": COURT[1], "name": COURT[0], "case": "HCMP/12"}
-    desk.act(redemptions.direct, redemption_id=UNITS, **payee, actor="operator:ann")
+    desk.act(redemptions.direct, POLICY, redemption_id=UNITS, **payee, actor="operator:ann")
     desk.act(redemptions.approve, redemption_id=UNITS, actor="operator:ben")
     for lock in (1, 2):
         desk.act(locks.clear, lock_id=lock) if lock_is_live(desk, lock) else None
