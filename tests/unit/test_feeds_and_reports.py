@@ -107,3 +107,16 @@ def test_a_receipt_s_burn_is_the_chain_s() -> None:
     log |= {"blockNumber": "0x1", "logIndex": "0x0", "transactionHash": HASH}
     with pytest.raises(Untrue, match="not what the receipt's record says"):
         verify._require_event(Told([log]), json.loads(burned()), TOKEN)
+
+
+@pytest.mark.parametrize("first_accepted", [True, False])
+def test_of_two_orders_for_one_burn_one_may_be_counted(*, first_accepted: bool) -> None:
+    """The bank refuses the first and accepts it late: whether before or after the second one, only one pays."""
+    late = stranger.record("payout.accepted-late", REDEMPTION, {"message_id": "m1"})
+    second = paid(REDEMPTION, "m2")
+    orders = [late, *second] if first_accepted else [*second, late]
+    first = [instructed(REDEMPTION, "m1"), told("rejected", REDEMPTION, "m1")]
+    report = posted(50, FEED, paid=200_000_000)
+    book = read([use(FEED_SET), burned(), burned(OTHER), *first, *orders, ASKED, final(report)])
+    with pytest.raises(Untrue, match=r"200\.000000 paid"):
+        verify._compare_report(report, book, Late(-1, 0))
