@@ -45,7 +45,7 @@ def take(unit: Unit, policy: Policy, fact: Fact) -> None:
     elif found is not None and _is_its_reversal(found, entry):
         _unbook(unit, found, entry["amount_fen"], fact.key)
     elif _is_deposit(policy, found, entry):
-        deposits.take(unit, policy, _credit(fact))
+        deposits.take(unit, policy, _credit(fact), doubt=_doubt(found))
     elif not (found is None and _is_recall(policy, entry) and deposits.recalled(unit, _credit(fact))):
         _suspend(unit, policy, fact)
 
@@ -140,7 +140,19 @@ def _is_its_return(connection: Connection, found: Payout, entry: dict[str, Any])
         and entry["account"] == found.debtor_account
         and entry["amount_fen"] <= found.booked_fen
         and (found.kind not in _INTERNAL or _is_taken_back(connection, found, entry))
+        and (found.kind is not PayoutKind.RETURN or entry["reversal"])
     )
+
+
+def _doubt(found: Payout | None) -> str | None:
+    """Why a credit that is a deposit is not to be sent back by itself: it may be a payment of ours that came back.
+
+    Whoever was sent something back knows the id and the sum, and may be nobody to us: it is no reason to lock payouts.
+    Nor to send it once more, since what comes back so may go on coming back.
+    """
+    if found is None or found.kind is not PayoutKind.RETURN:
+        return None
+    return f"it may be {found.message_id}, which came back, or a new wire"
 
 
 def _is_its_reversal(found: Payout, entry: dict[str, Any]) -> bool:

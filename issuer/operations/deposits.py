@@ -46,11 +46,16 @@ class Credit:
     sender_name: str
 
 
-def take(unit: Unit, policy: Policy, credit: Credit) -> None:
-    """Post a credit to the customer it belongs to, or to suspense; mint it if the customer asked for that once."""
+def take(unit: Unit, policy: Policy, credit: Credit, *, doubt: str | None = None) -> None:
+    """Post a credit to the customer it belongs to, or to suspense; mint it if the customer asked for that once.
+
+    What is in doubt is nobody's, and held.
+    """
     owner = customers.by_account(unit.connection, credit.sender_account)
-    reason = _mismatch(owner, credit)
+    reason = doubt or _mismatch(owner, credit)
     state = DepositState.SUSPENSE if reason else DepositState.CREDITED
+    if doubt is not None:
+        state = DepositState.HELD
     customer_id = owner["id"] if owner and not reason else None
     _insert(unit, credit, state, customer_id, reason)
     account = chart.SUSPENSE if customer_id is None else chart.customer(customer_id)

@@ -15,7 +15,7 @@ class WalletState(StrEnum):
 class DepositState(StrEnum):
     CREDITED = "credited"  # the money is the customer's -> returning | returned
     SUSPENSE = "suspense"  # nobody's: no registered account matches -> returning | returned
-    HELD = "held"  # nobody's, and not sent back by itself: the bank would not, or did in vain -> returning | returned
+    HELD = "held"  # nobody's, and not sent back by itself: that was in vain, or may be -> returning | returned
     RETURNING = "returning"  # a REFUND or RETURN payout carries it -> returned | credited | held
     RETURNED = "returned"  # by a payout, or taken back by the bank
 

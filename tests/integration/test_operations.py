@@ -875,6 +875,23 @@ def test_a_part_of_what_a_stranger_was_sent_back_is_a_deposit(desk: Desk) -> Non
     assert desk.act(deposits.return_to_senders, POLICY) == 1
 
 
+def test_what_a_stranger_was_sent_back_and_wires_again_locks_nothing(desk: Desk) -> None:
+    """Nor is it sent to and fro: the bank has not marked it as what came back, and it may be."""
+    desk.wire("999000000009", "Mallory", 1)
+    desk.act(deposits.return_to_senders, POLICY)
+    (out,) = desk.payouts(PayoutKind.RETURN)
+    desk.book(out)
+    desk.entry("credit", COLLECTION, 1, end_to_end_id=out.message_id, **MALLORY)
+    assert (desk.balances()[chart.SUSPENSE], codes(desk)) == (UNITS_PER_FEN, set())
+    assert desk.act(deposits.return_to_senders, POLICY) == 0
+    with desk.store.read() as connection:
+        (wait,) = status.deposits(deposits.every(connection))
+    assert wait.why == f"it may be {out.message_id}, which came back, or a new wire"
+    desk.act(deposits.refund, POLICY, deposit_id=2)
+    desk.book(desk.payouts(PayoutKind.RETURN)[-1])
+    assert desk.balances() == {}
+
+
 def test_a_transfer_between_our_accounts_arrives_once(desk: Desk, alice: int) -> None:
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)

@@ -400,6 +400,13 @@ def recalled_meanwhile(desk: Copied) -> None:
     back = desk.payouts(PayoutKind.RETURN)[-1]
     desk.book(back)
     desk.entry("credit", COLLECTION, FEN, end_to_end_id=back.message_id, reversal=True)
+    desk.wire("999000000009", "Mallory", 1)
+    clear_all(desk)
+    desk.act(deposits.return_to_senders, POLICY)
+    back = desk.payouts(PayoutKind.RETURN)[-1]
+    desk.book(back)
+    sender = {"counterparty_account": "999000000009", "counterparty_name": "Mallory"}
+    desk.entry("credit", COLLECTION, 1, end_to_end_id=back.message_id, **sender)
 
 
 def clear_all(desk: Copied) -> None:
