@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, RowMapping, bindparam, exists, func, insert, or_, select, update
 
 from issuer import audit
 from issuer.ledger import chart, journal
@@ -206,6 +206,17 @@ def unfund(unit: Unit, policy: Policy) -> int:
             free -= row.value
             moved += 1
     return moved
+
+
+def kept_back_by(connection: Connection, order: RowMapping) -> str:
+    """What a failed order's money waits for before it is the customer's again."""
+    if payouts.live(connection, PayoutKind.UNFUND, f"order:{order['commitment']}"):
+        return "the bank to move its money back"
+    final = connection.scalar(select(func.max(report.c.number)).where(report.c.state == ReportState.FINAL)) or 0
+    if order["withheld_by"] is None or order["withheld_by"] > final:
+        return "a reserve report without its money to be final"
+    missing = order["value"] - _free(connection)
+    return f"{format_units(missing)} CNH more in the reserve than is owed" if missing > 0 else "its turn"
 
 
 def unfund_one(unit: Unit, policy: Policy, row: Row[Any]) -> None:

@@ -241,7 +241,7 @@ def _waits_for(connection: Connection, row: RowMapping) -> str | None:
         missing = max(row["value"] - free, 0)
         return f"{format_units(missing)} CNH of customer {row['customer_id']}'s money" if missing else "its turn"
     if row["state"] == OrderState.FAILED:
-        return "the bank to move its money back"
+        return batches.kept_back_by(connection, row)
     if row["state"] == OrderState.BATCHED and row["refusal"]:
         return _refused(row["refusal"])
     return _batch_waits_for(connection, BatchState(row["batch_state"])) if row["state"] == OrderState.BATCHED else None

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, func, select
 
 from issuer.clock import utc
 from issuer.ledger import chart, journal
-from issuer.money import format_fen, format_units
+from issuer.money import format_fen, format_units, whole_fen
+from issuer.store import intents
 from issuer.store import recovery as restored
 from issuer.store.states import (
     DepositState,
@@ -22,7 +23,18 @@ from issuer.store.states import (
     TooLarge,
     TransactionState,
 )
-from issuer.store.tables import audit_record, cursor, fact, intent, redemption, report, signer, transaction
+from issuer.store.tables import (
+    audit_record,
+    cursor,
+    fact,
+    intent,
+    lock,
+    redemption,
+    report,
+    signer,
+    statement,
+    transaction,
+)
 
 _BASIS = 10_000
 """Coverage is counted in parts of ten thousand."""
@@ -228,15 +240,22 @@ def doors(connection: Connection, now: int) -> list[Wait]:
         *_keys(connection, now),
         *_transactions(connection, now),
         *_witness(connection),
+        *_statements(connection, now),
         *_counted(connection, now),
     ]
 
 
 def _intents(connection: Connection) -> Iterable[Wait]:
-    """What was decided and has not left: any running service would have sent it by its next step."""
+    """What was decided and has not left: unless a lock holds it, any service would have sent it by its next step."""
     statement = select(intent).where(intent.c.state == IntentState.OPEN).order_by(intent.c.id)
+    live = connection.execute(select(lock.c.scope, lock.c.code).where(lock.c.cleared_at.is_(None)))
+    locked = {row.scope: row.code for row in live}
     for row in connection.execute(statement):
-        yield Wait(what=f"{row.kind} ({row.subject})", why="the service to send it", since=row.at, do="issuer run")
+        scope = intents.held_by(row.kind)
+        held = scope is not None and scope in locked
+        why = f"the lock on {scope} ({locked[scope]}) to be cleared" if held else "the service to send it"
+        do = "Settle what it says, then clear it: issuer lock list" if held else "issuer run"
+        yield Wait(what=f"{row.kind} ({row.subject})", why=why, since=row.at, do=do)
 
 
 def _last_report(connection: Connection) -> Row[Any] | None:
@@ -264,6 +283,8 @@ def _lateness(row: Mapping[str, Any], now: int) -> str:
 
 
 def _redemption_remedy(row: Mapping[str, Any]) -> str | None:
+    if not whole_fen(row["value"]):
+        return None  # no bank pays less than a fen
     if row["seized_under"] and row["state"] in (RedemptionState.HELD, RedemptionState.RETURNED):
         if row["payee_by"] and row["state"] == RedemptionState.HELD:
             return f"issuer redemption approve {row['id']} --operator ANOTHER"
@@ -306,6 +327,16 @@ def _witness(connection: Connection) -> Iterable[Wait]:
     if row is not None and row.unconfirmed is not None:
         do = "If it lasts, see to that node, or set RPC_URL_2 to another one."
         yield Wait(what="the newest final block", why=row.unconfirmed, since=row.unconfirmed_since, do=do)
+
+
+def _statements(connection: Connection, now: int) -> Iterable[Wait]:
+    """Statements that were left out though later ones came: the balances may join, and their entries are not compared.
+
+    They are numbered over both accounts, and may come late: that is nothing to stop for.
+    """
+    came = set(connection.scalars(select(statement.c.sequence)))
+    for number in sorted(set(range(min(came), max(came))) - came) if came else ():
+        yield Wait(what=f"bank statement {number}", why="the bank to send it", since=now, do="Ask the bank for it.")
 
 
 def _counted(connection: Connection, now: int) -> Iterable[Wait]:

@@ -90,6 +90,11 @@ def waits(connection: Connection, kind: str, subject: str) -> bool:
     return connection.execute(_WAITS, {"of_kind": kind, "of_subject": subject}).first() is not None
 
 
+def held_by(kind: str) -> Scope | None:
+    """The scope whose locks hold intents of a kind back."""
+    return _HELD_BY.get(kind)
+
+
 def done(unit: Unit, kind: str, subject: str) -> None:
     """Close what is open for a subject: the world shows that it was done, by bytes that this database does not know."""
     unit.connection.execute(_DONE, {"of_kind": kind, "of_subject": subject})

@@ -800,6 +800,14 @@ def test_what_a_fee_has_outgrown_since_its_burn_is_held(desk: Desk, alice: int) 
     assert desk.act(redemptions.instruct, POLICY) == 1
 
 
+def test_what_is_below_a_fen_is_not_told_to_be_released(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    burn(desk, 9_999, 9_999)
+    with desk.store.read() as connection:
+        (wait,) = status.redemptions(redemptions.every(connection), 0)
+    assert (wait.why, wait.do) == ("it is not above the fee", None)
+
+
 def test_what_is_seized_below_a_fen_is_held(desk: Desk, alice: int) -> None:
     minted(desk, alice)
     case = "HCMP/12"
@@ -1005,6 +1013,30 @@ def test_what_is_no_whole_reversal_of_a_transfer_does_not_undo_it(
     desk.entry("credit", COLLECTION, **told)
     assert codes(desk) == {"unexplained-entry"}
     assert desk.payouts(PayoutKind.MINT)[0].state is PayoutState.PAID
+
+
+def test_a_failed_orders_money_says_what_keeps_it_back(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funded()
+    desk.attest(reserve_units=2 * UNITS, credited=2 * UNITS)
+    told = {"kind": "mint", "subject": f"batch:{desk.intents('mint')[-1]['reference']}"}
+    desk.chain("refused", intent_id=desk.last_intent("mint"), **told, error="AccountFrozen", arguments=[ALICE])
+    assert desk.order(2)["waits_for"] == "a reserve report without its money to be final"
+    desk.entry("debit", RESERVE, 10_00)
+    clear_all(desk)
+    number = desk.attest(reserve_units=UNITS - fen_to_units(10_00), credited=UNITS)
+    with desk.store.read() as connection:
+        as_of = reserve.get(connection, number)["as_of"]
+    figures = {"reserve": UNITS - fen_to_units(10_00), "credited": UNITS, "paid": 0}
+    desk.chain("reported", number=number, as_of=as_of, **figures)
+    assert desk.act(batches.unfund, POLICY) == 0
+    assert desk.order(2)["waits_for"] == "10.000000 CNH more in the reserve than is owed"
+    desk.entry("credit", RESERVE, 10_00)
+    clear_all(desk)
+    assert desk.act(batches.unfund, POLICY) == 1
+    assert desk.order(2)["waits_for"] == "the bank to move its money back"
 
 
 def test_a_transfer_back_to_collection_that_the_bank_takes_back_is_ordered_again(desk: Desk, alice: int) -> None:

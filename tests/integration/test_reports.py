@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from issuer.errors import Conflict, InvalidInput, NotFound
 from issuer.ledger import chart
 from issuer.money import fen_to_units
-from issuer.operations import batches, mints, reserve
+from issuer.operations import batches, locks, mints, reserve
 from issuer.reports import reconciliation, status, trace
 from issuer.reports.reconciliation import Books, Chain, Closing
 from issuer.store import facts
 from issuer.store.facts import News
-from issuer.store.states import Door
+from issuer.store.states import Door, Scope
 from issuer.store.unit import Store
 from tests.integration.desk import ALICE, ALICE_BANK, AUDITOR, BANK, COLLECTION, POLICY, RESERVE, Desk
 
@@ -99,6 +99,16 @@ def test_an_entry_noticed_before_an_older_statement_is_not_counted_into_it(desk:
     assert closing.books == closing.closing == fen_to_units(100)
 
 
+def test_a_statement_that_was_left_out_is_told_though_the_balances_join(desk: Desk) -> None:
+    """What was booked and booked back in it was never compared."""
+    told = []
+    for sequence in (2, 3, 5, 4):
+        _state(desk, sequence, 0, 0, {})
+        with desk.store.read() as connection:
+            told.append([wait.what for wait in status.doors(connection, 0) if "statement" in wait.what])
+    assert told == [[], [], ["bank statement 4"], []]
+
+
 @pytest.mark.usefixtures("alice")
 @pytest.mark.parametrize("closing_fen", [99, 101])
 def test_a_fen_more_or_less_on_a_statement_is_a_difference(desk: Desk, closing_fen: int) -> None:
@@ -181,6 +191,24 @@ def test_what_is_burned_is_unpaid_until_a_report_says_otherwise(desk: Desk, alic
 def _position(desk: Desk) -> status.Position:
     with desk.store.read() as connection:
         return status.position(connection)
+
+
+def test_what_a_lock_holds_back_names_the_lock(desk: Desk, alice: int) -> None:
+    desk.wire(ALICE_BANK, NAME, FEN)
+    desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funding()
+    assert _payment(desk) == ("the service to send it", "issuer run")
+    desk.act(locks.engage, Scope.MINTING, "other", "another one", "clear it")
+    assert _payment(desk) == ("the service to send it", "issuer run")
+    desk.act(locks.engage, Scope.PAYOUTS, "unknown-order", "a test", "clear it")
+    why, do = _payment(desk)
+    assert (why, "issuer lock list" in str(do)) == ("the lock on payouts (unknown-order) to be cleared", True)
+
+
+def _payment(desk: Desk) -> tuple[str, str | None]:
+    with desk.store.read() as connection:
+        (wait,) = [wait for wait in status.doors(connection, 0) if wait.what.startswith("payment")]
+    return wait.why, wait.do
 
 
 def _post(desk: Desk, number: int, **figures: int) -> None:
