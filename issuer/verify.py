@@ -743,7 +743,9 @@ class Book:
         self.free: dict[int, int] = defaultdict(int)  # units of each customer's money that no order holds
         self.deposits: dict[str, tuple[int | None, int]] = {}  # subject to customer, if it is one's, and units
         self.recalled: set[str] = set()  # deposits that the bank took back
-        self.held: dict[str, str] = {}  # order that money was bound to -> reserved | minted | failed | unfunded
+        self.held: dict[
+            str, str
+        ] = {}  # order that money was bound to -> reserved | minted | failed | unfunded | withdrawn
         self.live: dict[tuple[str, str], str] = {}  # kind and subject to message id
         self.erased = 0
         self.others = 0  # records of what is not held against the chain: customers, locks, ...
@@ -756,6 +758,7 @@ class Book:
             "deposit.recalled": self._recalled,
             "mint.requested": self._requested,
             "mint.reserved": self._reserved,
+            "mint.cancelled": self._cancelled,
             "mint.final": self._minted,
             "mint.failed": self._failed,
             "mint.unknown": self._unknown,
@@ -852,6 +855,16 @@ class Book:
         if reference in self.mints:
             raise Untrue(Statement.MINTED, f"record {place:,} mints the batch {reference} again")
         self.mints[reference] = Mint(place, after["first"], after["orders"], record["evidence"][0])
+
+    def _cancelled(self, place: int, record: Any) -> None:
+        order = record["subject"].removeprefix("order:")
+        if record["before"]["state"] in ("reserved", "batched"):
+            self._require_held(place, order, "withdraws")
+            _, value, customer = self.orders[order]
+            self.held[order] = "withdrawn"
+            self.free[customer] += value
+        elif order in self.held:
+            raise Untrue(Statement.ONCE, f"record {place:,} withdraws the order {order} as one without money")
 
     def _failed(self, place: int, record: Any) -> None:
         order = record["subject"].removeprefix("order:")

@@ -129,7 +129,7 @@ ACTIONS: Mapping[str, Action] = {
     "mint.approved": Action("another person approved it", _ORDER, _CHOICE, _CHOICE),
     "mint.rejected": Action("another person refused it", _ORDER, _CHOICE, _CHOICE),
     "mint.cancelled": Action(
-        "it was withdrawn before it held money; by itself if its deposit went back, which is then the reason",
+        "it was withdrawn before its money left for the reserve; by itself, with the reason, if its deposit went back",
         _ORDER,
         {**_CHOICE, "reason": "text-"},
         _CHOICE,

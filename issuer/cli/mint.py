@@ -67,7 +67,7 @@ def reject(session: Session, order_id: int) -> None:
 @click.argument("order_id", type=NUMBER, metavar="ORDER")
 @asks
 def cancel(session: Session, order_id: int) -> None:
-    """Withdraw an order that holds no money yet."""
+    """Withdraw an order whose money is not on its way to the reserve: it is the customer's again."""
     _decide(session, "mint.cancel", mints.cancel, order_id)
 
 

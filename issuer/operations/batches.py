@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, RowMapping, bindparam, exists, func, ins
 from issuer import audit
 from issuer.ledger import chart, journal
 from issuer.money import format_units, units_to_fen
-from issuer.operations import locks, payouts
+from issuer.operations import locks, payouts, recalled
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move, move_each
@@ -133,6 +133,22 @@ def fund_one(unit: Unit, policy: Policy, row: Row[Any]) -> None:
             par=row.value,
         ),
     )
+
+
+def is_unmoved(connection: Connection, batch_id: int) -> bool:
+    """Whether no payment moves a batch's money to the reserve, nor has one."""
+    row = connection.execute(select(batch).where(batch.c.id == batch_id)).one()
+    return row.state == BatchState.FUNDING and not payouts.live(connection, PayoutKind.MINT, _subject(row))
+
+
+def go_on_without(unit: Unit, batch_id: int) -> None:
+    """An order was taken out of a batch whose money has not moved: the rest of it is another batch."""
+    row = unit.connection.execute(select(batch).where(batch.c.id == batch_id)).one()
+    rest = _orders(unit.connection, batch_id)
+    if rest:
+        _keep_only(unit, row, rest)
+    else:
+        move(unit, batch, batch_id, BatchState.FUNDING, BatchState.DISSOLVED)
 
 
 def attest(unit: Unit) -> int:
@@ -327,6 +343,7 @@ def unfunded(unit: Unit, found: Payout) -> None:
     owner = chart.customer(row.customer_id)
     entry = journal.transfer("not minted", found.subject, debit=chart.IN_FLIGHT, credit=owner, units=row.value)
     journal.post(unit, entry)
+    recalled.settle(unit, row.customer_id)
 
 
 # -- looked at by others

@@ -14,6 +14,7 @@ from issuer.errors import NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import fen_to_units, format_fen
 from issuer.operations import cash, customers, locks, mints, payouts, wallets
+from issuer.operations import recalled as recalled_
 from issuer.operations.payouts import Payment, Payout
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move
@@ -27,10 +28,6 @@ RETURNABLE = and_(deposit.c.state == DepositState.SUSPENSE, deposit.c.sender_acc
 
 _HERE = (DepositState.CREDITED, DepositState.SUSPENSE, DepositState.HELD)
 """States of a deposit whose money has not gone back."""
-
-_TAKEN_BACK = "the bank took it back"
-_MEANWHILE = f"{_TAKEN_BACK} while it was sent back: "
-"""Followed by the bank's own reference of that entry: if the bank does not send it back, it has gone all the same."""
 
 _INSERT = insert(deposit)
 
@@ -72,21 +69,22 @@ def take(unit: Unit, policy: Policy, credit: Credit, *, doubt: str | None = None
 def recalled(unit: Unit, back: Credit) -> bool:
     """The bank has taken a credit back. False if no deposit like it is free, so that the issuer is short of it.
 
-    One that is on its way back keeps that in mind: when the bank refuses to send it, it does not lie here again.
+    Of one that is not, it is noted: when the bank refuses to send it back, or its mint is withdrawn, it has gone.
     """
     found = _like(unit.connection, back)
     row = next((row for row in found if row["state"] in _HERE and _is_free(unit.connection, row)), None)
     if row is None:
-        _note(unit, found, back)
+        for other in found[:1]:
+            recalled_.note(unit, other, back.reference)
         return False
     subject, units = f"deposit:{row['reference']}", fen_to_units(row["amount_fen"])
-    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason=_TAKEN_BACK)
+    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason=recalled_.TAKEN_BACK)
     cash.post(unit, journal.transfer("taken back", subject, debit=_owner(row), credit=chart.COLLECTION, units=units))
     after = {"amount": format_fen(row["amount_fen"]), "state": DepositState.RETURNED}
     audit.append(
         unit, "deposit.recalled", subject, before={"state": row["state"]}, after=after, evidence=[back.reference]
     )
-    _withdraw_standing_order(unit, row, _TAKEN_BACK)
+    _withdraw_standing_order(unit, row, recalled_.TAKEN_BACK)
     return True
 
 
@@ -104,6 +102,8 @@ def refund(unit: Unit, policy: Policy, *, deposit_id: int) -> dict[str, Any]:
         return get(unit.connection, deposit_id)
     if row["state"] != DepositState.CREDITED:
         raise Refused(f"deposit {deposit_id} is {row['state']}", "Only a credited or held deposit can be refunded.")
+    if recalled_.is_noted(row):
+        raise Refused(f"the bank has taken deposit {deposit_id} back", "Nothing of it is left to refund.")
     free = journal.balance(unit.connection, chart.customer(row["customer_id"]))
     if free < fen_to_units(row["amount_fen"]):
         what = f"the customer has less than {format_fen(row['amount_fen'])} that is not minted or bound to an order"
@@ -147,8 +147,8 @@ def not_sent_back(unit: Unit, found: Payout, why: str) -> None:
     here if the bank has taken the wire back meanwhile: the books look for it already, and it is no one's any more.
     """
     row = _of(unit.connection, found)
-    if (row["reason"] or "").startswith(_MEANWHILE):
-        _close_recalled(unit, row)
+    if recalled_.is_noted(row):
+        recalled_.close(unit, row, chart.REFUNDS)
         return
     refunded = found.kind is PayoutKind.REFUND
     owner = owner_of(row, found.kind)
@@ -241,26 +241,6 @@ def _take_out(unit: Unit, row: dict[str, Any], owner: str) -> None:
     journal.post(unit, journal.transfer("sent back", subject, debit=owner, credit=chart.REFUNDS, units=units))
 
 
-def _note(unit: Unit, found: list[dict[str, Any]], back: Credit) -> None:
-    """Mark one of these deposits that is on its way back as taken back meanwhile."""
-    for row in found:
-        if row["state"] == DepositState.RETURNING and not (row["reason"] or "").startswith(_MEANWHILE):
-            reason = _MEANWHILE + back.reference
-            move(unit, deposit, row["id"], DepositState.RETURNING, DepositState.RETURNING, reason=reason)
-            return
-
-
-def _close_recalled(unit: Unit, row: dict[str, Any]) -> None:
-    """What was taken back while it was sent back has not been sent: so it has left only once, and that is explained."""
-    subject, units = f"deposit:{row['reference']}", fen_to_units(row["amount_fen"])
-    told, short = "taken back, not sent back", chart.UNEXPLAINED_DEBITS
-    journal.post(unit, journal.transfer(told, subject, debit=chart.REFUNDS, credit=short, units=units))
-    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason=_TAKEN_BACK)
-    after = {"amount": format_fen(row["amount_fen"]), "state": DepositState.RETURNED}
-    evidence = [row["reason"].removeprefix(_MEANWHILE)]
-    audit.append(unit, "deposit.recalled", subject, before={"state": row["state"]}, after=after, evidence=evidence)
-
-
 def _like(connection: Connection, back: Credit) -> list[dict[str, Any]]:
     """The deposits from the same account and of the same amount that are not gone, newest first: any may be the one.
 
@@ -272,6 +252,7 @@ def _like(connection: Connection, back: Credit) -> list[dict[str, Any]]:
         deposit.c.state.in_((*_HERE, DepositState.RETURNING)),
     )
     found = [dict(row) for row in connection.execute(statement.order_by(deposit.c.id.desc())).mappings()]
+    found = [row for row in found if not recalled_.is_noted(row)]
     return [row for row in found if customers.same_name(row["sender_name"], back.sender_name)] or found
 
 

@@ -14,7 +14,7 @@ from issuer.audit.record import canonical
 from issuer.errors import NotFound, Refused
 from issuer.ledger import chart, journal
 from issuer.money import format_units, units_to_fen
-from issuer.operations import batches, customers, locks, wallets
+from issuer.operations import batches, customers, locks, recalled, wallets
 from issuer.operations.policy import Policy
 from issuer.operations.transitions import move, move_all
 from issuer.store import turn
@@ -99,9 +99,10 @@ def reject(unit: Unit, *, order_id: int) -> dict[str, Any]:
     return _decide(unit, row, OrderState.REJECTED, "mint.rejected")
 
 
+_CANCELLABLE = (OrderState.REQUESTED, OrderState.APPROVED, OrderState.RESERVED)
+
 _TOO_LATE = {
-    OrderState.RESERVED: "Its money is bound to it: redeem the tokens once they are minted.",
-    OrderState.BATCHED: "Its money is bound to it: redeem the tokens once they are minted.",
+    OrderState.BATCHED: "Its money is moving to the reserve: wait, and redeem the tokens once they are minted.",
     OrderState.FINAL: "The tokens are there: redeem them.",
     OrderState.REJECTED: "Nothing is left to cancel.",
     OrderState.CANCELLED: "Nothing is left to cancel.",
@@ -112,12 +113,32 @@ _TOO_LATE = {
 
 
 def cancel(unit: Unit, *, order_id: int) -> dict[str, Any]:
-    """Withdraw an order that holds no money yet. Raises NotFound or Refused."""
+    """Withdraw an order whose money is not on its way to the reserve. Raises NotFound or Refused.
+
+    One whose money the bank has taken back would stop all that are batched with it; they go on without it.
+    """
     turn.wait(unit)
     row = get(unit.connection, order_id)
-    if row["state"] not in (OrderState.REQUESTED, OrderState.APPROVED):
+    unmoved = row["state"] == OrderState.BATCHED and batches.is_unmoved(unit.connection, row["batch_id"])
+    if row["state"] not in _CANCELLABLE and not unmoved:
         raise Refused(f"order {order_id} is {row['state']}", _TOO_LATE[row["state"]])
+    if row["state"] in (OrderState.RESERVED, OrderState.BATCHED):
+        _give_back(unit, row)
+        return get(unit.connection, order_id)
     return _decide(unit, row, OrderState.CANCELLED, "mint.cancelled")
+
+
+def _give_back(unit: Unit, row: dict[str, Any]) -> None:
+    """Withdraw an order that money is bound to: it is the customer's again, but for what the bank has taken back."""
+    batch_id, state = row["batch_id"], OrderState.CANCELLED
+    move(unit, mint_order, row["id"], row["state"], state, decided_by=unit.actor, batch_id=None, position=None)
+    subject, owner = f"order:{row['commitment']}", chart.customer(row["customer_id"])
+    audit.append(unit, "mint.cancelled", subject, before={"state": row["state"]}, after={"state": state})
+    units = row["value"]
+    journal.post(unit, journal.transfer("withdrawn", subject, debit=chart.IN_FLIGHT, credit=owner, units=units))
+    recalled.settle(unit, row["customer_id"])
+    if batch_id is not None:
+        batches.go_on_without(unit, batch_id)
 
 
 def withdraw(unit: Unit, *, customer_id: int, value: int, ordered_at: int, reason: str) -> None:

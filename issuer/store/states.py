@@ -23,8 +23,8 @@ class DepositState(StrEnum):
 class OrderState(StrEnum):
     REQUESTED = "requested"  # waits for a second person -> approved | rejected | cancelled
     APPROVED = "approved"  # waits for a verified wallet and for money -> reserved | cancelled
-    RESERVED = "reserved"  # the customer's money is in flight, no batch yet -> batched
-    BATCHED = "batched"  # its batch says how far it is -> final | failed
+    RESERVED = "reserved"  # the customer's money is in flight, no batch yet -> batched | cancelled
+    BATCHED = "batched"  # its batch says how far it is -> final | failed | cancelled
     FINAL = "final"  # a final mint event carries it
     REJECTED = "rejected"
     CANCELLED = "cancelled"
@@ -33,11 +33,11 @@ class OrderState(StrEnum):
 
 
 class BatchState(StrEnum):
-    FUNDING = "funding"  # a MINT payout moves its sum to the reserve -> funded
+    FUNDING = "funding"  # a MINT payout moves its sum to the reserve -> funded | dissolved
     FUNDED = "funded"  # the bank has booked it -> attested
     ATTESTED = "attested"  # a signed report includes it; the mint may be sent -> final | dissolved
     FINAL = "final"
-    DISSOLVED = "dissolved"  # its last order failed
+    DISSOLVED = "dissolved"  # its last order failed, or was withdrawn
 
 
 class RedemptionState(StrEnum):

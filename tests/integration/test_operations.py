@@ -393,12 +393,73 @@ def test_a_large_order_needs_a_second_person(desk: Desk, alice: int) -> None:
     assert desk.order(1)["state"] == "approved"
 
 
-def test_an_order_holding_money_is_not_cancelled(desk: Desk, alice: int) -> None:
+def test_an_order_is_withdrawn_until_its_money_moves(desk: Desk, alice: int) -> None:
+    free = {chart.COLLECTION: UNITS, chart.customer(alice): UNITS}
     desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    for number in (1, 2):
+        desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+        desk.act(mints.reserve)
+        if number == 2:
+            desk.act(batches.gather, POLICY)
+        desk.act(mints.cancel, order_id=number)
+        assert (desk.order(number)["state"], desk.balances()) == ("cancelled", free)
+        assert desk.act(batches.gather, POLICY) + desk.act(batches.fund, POLICY) == 0
     desk.act(mints.request, POLICY, customer_id=alice, wallet=ALICE, value=UNITS)
+    desk.to_funding()
+    with pytest.raises(Refused, match="batched"):
+        desk.act(mints.cancel, order_id=3)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_the_others_are_minted_without_an_order_whose_money_was_recalled(
+    desk: Desk, alice: int, *, batched: bool
+) -> None:
+    """The bank would refuse to move what it has not, and the locks would come back each time they are cleared."""
+    bob = desk.customer("Bob", BOB_BANK, BOB)
+    owners = ((alice, ALICE_BANK, "Alice Limited", ALICE), (bob, BOB_BANK, "Bob", BOB))
+    for customer_id, account, name, address in owners:
+        desk.wire(account, name, FEN)
+        desk.act(mints.request, POLICY, customer_id=customer_id, wallet=address, value=UNITS)
+    refused = desk.to_funding() if batched else None
     desk.act(mints.reserve)
-    with pytest.raises(Refused, match="reserved"):
-        desk.act(mints.cancel, order_id=1)
+    told = {"counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited", "reversal": True}
+    desk.entry("debit", COLLECTION, FEN, **told)
+    if refused is not None:
+        desk.status(refused, code="AM04")
+    desk.act(mints.cancel, order_id=1)
+    assert desk.balances() == {chart.COLLECTION: UNITS, chart.IN_FLIGHT: UNITS}
+    clear_all(desk)
+    with pytest.raises(Refused, match="returned"):
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+    desk.to_funded()
+    desk.attest(reserve_units=UNITS, credited=UNITS)
+    desk.mint()
+    assert (desk.order(2)["state"], codes(desk)) == ("final", set())
+    assert desk.balances() == {chart.RESERVE: UNITS, chart.OUTSTANDING: UNITS}
+
+
+def test_what_was_recalled_when_it_was_bound_is_not_refunded_from_later_money(desk: Desk, alice: int) -> None:
+    minted(desk, alice)
+    told = {"counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited", "reversal": True}
+    desk.entry("debit", COLLECTION, FEN, **told)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    clear_all(desk)
+    with pytest.raises(Refused, match="has taken deposit 1 back"):
+        desk.act(deposits.refund, POLICY, deposit_id=1)
+    desk.entry("debit", COLLECTION, FEN, **told)
+    assert "unexplained-entry" not in codes(desk), "the second one, which was there"
+    with desk.store.read() as connection:
+        assert [row["state"] for row in deposits.every(connection)] == ["credited", "returned"]
+
+
+def test_what_was_recalled_when_it_was_bound_is_gone_when_its_mint_has_failed(desk: Desk, alice: int) -> None:
+    unfund = unfunding(desk, alice)
+    told = {"counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited", "reversal": True}
+    desk.entry("debit", COLLECTION, FEN, **told)
+    desk.book(unfund)
+    with desk.store.read() as connection:
+        assert deposits.get(connection, 1)["state"] == "returned"
+    assert desk.balances() == {}
 
 
 def test_a_frozen_recipient_fails_only_that_order_and_its_money_goes_back(desk: Desk, alice: int) -> None:

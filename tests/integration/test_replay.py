@@ -407,6 +407,24 @@ def recalled_meanwhile(desk: Copied) -> None:
     desk.book(back)
     sender = {"counterparty_account": "999000000009", "counterparty_name": "Mallory"}
     desk.entry("credit", COLLECTION, 1, end_to_end_id=back.message_id, **sender)
+    bob = desk.customer("Bob", BOB_BANK, BOB)
+    desk.wire(BOB_BANK, "Bob", 2 * FEN)
+    desk.wire(ALICE_BANK, "Alice Limited", FEN)
+    for _ in range(2):
+        desk.act(mints.request, POLICY, customer_id=bob, wallet=BOB, value=UNITS)
+    desk.to_funding()
+    told = {"counterparty_account": ALICE_BANK, "counterparty_name": "Alice Limited", "reversal": True}
+    desk.entry("debit", COLLECTION, FEN, **told)
+    with desk.store.read() as connection:
+        orders = {row["id"]: row["state"] for row in mints.every(connection)}
+    for number in (max(orders) - 2, max(orders)):
+        desk.status(desk.payouts(PayoutKind.MINT)[-1], code="AM04")
+        clear_all(desk)
+        desk.act(mints.cancel, order_id=number)
+        desk.act(batches.fund, POLICY)
+    desk.status(desk.payouts(PayoutKind.MINT)[-1], code="AM04")
+    clear_all(desk)
+    desk.act(mints.cancel, order_id=max(orders) - 1)
 
 
 def clear_all(desk: Copied) -> None:

@@ -1,5 +1,6 @@
 """The stranger's reading of the records: money that is minted, paid or taken twice, whatever name it is given."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,11 @@ def bound(order: str) -> list[bytes]:
         stranger.record("mint.requested", f"order:{order}", asked),
         stranger.record("mint.reserved", f"order:{order}", {"value": "100.000000"}),
     ]
+
+
+def withdrawn(order: str, state: str = "batched") -> bytes:
+    record = json.loads(stranger.record("mint.cancelled", f"order:{order}", {"state": "cancelled"}))
+    return json.dumps({**record, "before": {"state": state}}, sort_keys=True, separators=(",", ":")).encode()
 
 
 def failed(order: str) -> bytes:
@@ -108,6 +114,11 @@ UNFUNDED = [deposit("x"), *bound(A), failed(A), *paid(f"order:{A}", "u1", "UNFUN
         ([deposit("x"), *bound(A), minted(A), minted(A, 2)], f"mints the order {A} again"),
         ([*REFUSED, *paid(REDEMPTION, "m2"), told("paid", REDEMPTION, "m1")], "was paid by two orders"),
         ([*REFUSED, told("paid", REDEMPTION, "m1"), instructed(REDEMPTION, "m2")], "pays redemption:100000000 again"),
+        ([deposit("x"), *bound(A), withdrawn(A), minted(A)], f"mints the order {A}, which is withdrawn"),
+        ([deposit("x"), *bound(A), minted(A), withdrawn(A)], f"withdraws the order {A} again"),
+        ([deposit("x"), *bound(A), withdrawn(A), withdrawn(A)], f"withdraws the order {A}, which is withdrawn"),
+        ([deposit("x"), *bound(A), withdrawn(A, "approved")], f"withdraws the order {A} as one without money"),
+        ([deposit("x"), *bound(A), withdrawn(A), recalled("x"), *bound(B)], f"binds money to the order {B}"),
         ([*ONCE[:2], ACCEPTED_LATE], "accepts redemption:100000000 late, which was not refused"),
     ],
 )
