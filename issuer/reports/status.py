@@ -132,7 +132,7 @@ def redemptions(found: Iterable[Mapping[str, Any]], now: int) -> list[Wait]:
 
 
 def deposits(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
-    """Money that is nobody's, or on its way back."""
+    """Money that is nobody's, on its way back, or gone from under what it was bound to."""
     return [
         Wait(
             what=f"deposit {row['id']} of {format_fen(row['amount_fen'])} CNH",
@@ -142,12 +142,15 @@ def deposits(found: Iterable[Mapping[str, Any]]) -> list[Wait]:
         )
         for row in found
         if row["state"] in (DepositState.SUSPENSE, DepositState.HELD, DepositState.RETURNING)
+        or (row["state"] == DepositState.CREDITED and row["reason"])
     ]
 
 
 def _deposit_remedy(row: Mapping[str, Any]) -> str | None:
     if row["state"] == DepositState.HELD:
         return f"Settle it with the bank, then: issuer deposit refund {row['id']}; or have the bank take it back."
+    if row["state"] == DepositState.CREDITED:
+        return "Withdraw the order that has its money, while it can be: issuer mint cancel; else recover it from them."
     return None if row["sender_account"] and row["sender_name"] else "Ask the bank to take it back."
 
 

@@ -426,6 +426,9 @@ def test_the_others_are_minted_without_an_order_whose_money_was_recalled(
     desk.entry("debit", COLLECTION, FEN, **told)
     if refused is not None:
         desk.status(refused, code="AM04")
+    with desk.store.read() as connection:
+        (wait,) = status.deposits(deposits.every(connection))
+    assert (wait.why.startswith("the bank took it back"), "issuer mint cancel" in str(wait.do)) == (True, True)
     desk.act(mints.cancel, order_id=1)
     assert desk.balances() == {chart.COLLECTION: UNITS, chart.IN_FLIGHT: UNITS}
     clear_all(desk)
