@@ -1,7 +1,8 @@
 """What became of what was sent: looked up under every hash, and told once its nonce is final.
 
 "Not found" is never an outcome. That our bytes are in a final block is proven by a receipt; that other bytes took
-the nonce, by reading the blocks in which it can have happened.
+the nonce, by reading the blocks in which it can have happened. That something came to nothing frees it to be done
+again: with a second node, both must say so.
 """
 
 from dataclasses import dataclass
@@ -67,14 +68,21 @@ class Outcomes:
         if found is not None:
             form, receipt = found
             if receipt.block_number <= until and self._in_chain(receipt.block_number, receipt.block_hash):
-                return self._end(sent, _own(form, receipt), final)
+                own = _own(form, receipt)
+                return self._end(sent, own, final) if self._came_to(own, receipt) else 0
             self._show(sent, receipt.block_number, form.hash)
             return 0
         self._show(sent, None, None)
         if rpc.nonce(self._node, sent.signer) <= sent.nonce:
             return 0
-        end = self._foreign(sent, until)
-        return 0 if end is None else self._end(sent, end, final)
+        end, witness = self._foreign(sent, until), self._watcher.witness
+        if end is None or (witness is not None and not witness.passed(sent, until)):
+            return 0
+        return self._end(sent, end, final)
+
+    def _came_to(self, end: End, receipt: Receipt) -> bool:
+        witness = self._watcher.witness
+        return end.outcome == Outcome.DONE or witness is None or witness.failed(end.hash, receipt)
 
     def _find(self, sent: Sent) -> tuple[Attempt, Receipt] | None:
         for form in reversed(sent.attempts):

@@ -211,6 +211,11 @@ def read(node: Node, target: str, data: str, place: Place = "latest", *, sender:
     return _data(node.call("eth_call", [call, _place(place)]))
 
 
+def run(node: Node, code: str, place: Place) -> str:
+    """What creation code returns, run as if it were sent and never kept: several reads of one state in one call."""
+    return _data(node.call("eth_call", [{"data": code}, _place(place)]))
+
+
 def simulate(node: Node, calls: Iterable[Call], place: Place) -> list[Result]:
     """What the calls would do one after another in a block on top of ``place`` (eth_simulateV1)."""
     wanted = [_call(item) for item in calls]

@@ -3,7 +3,8 @@
 - A block acts when the finality setting says so; newer ones are shown (the head) and drive nothing.
 - Facts and the cursor move in one database transaction, so no event is taken twice or left out by a crash.
 - The cursor names its block by hash. If the node contradicts it, that is a fact of its own, and reading stops.
-- With a second node, only what both call final, by one hash, is taken.
+- With a second node, only what both call final, by one hash, is taken, and only if the token stands there on both as
+  its events tell.
 - "Not found", a head that falls back and a refused range are no facts: the next step asks again.
 - Close to the head it goes block by block, each the child of the last, and takes the logs from the receipts of every
   block whose header says that there may be some: a node that lags or has lost logs cannot pass over any in silence.
@@ -68,7 +69,7 @@ class Watcher:
         self._node = node
         self._deployment = deployment
         self._finality = finality
-        self._witness = witness
+        self.witness = witness
         self._range = RANGE
         self.is_current = False  # whether the last look has read all that is final
         self.head: str | None = None  # the newest block's hash at the last look, if the node told it
@@ -86,15 +87,15 @@ class Watcher:
             self.is_current = True
             return 0  # without a new block, none becomes final
         newest = final = self._finality.block(self._node, head)
-        if final is not None and self._witness is not None:
-            final = self._witness.confirm(final)
+        if final is not None and self.witness is not None:
+            final = self.witness.confirm(final)
         if newest is None or final is None or final.number < self._deployment.block:
             return 0
         place = self._place()
         taken = 0
         if self._stands(place, final):
-            while place.number < final.number:
-                place, found = self._advance(place, head, final)
+            while place.number < final.number and (step := self._advance(place, head, final)) is not None:
+                place, found = step
                 taken += found
             self.is_current = place.number >= newest.number
         if place.head != head.number:
@@ -152,8 +153,8 @@ class Watcher:
         block = rpc.block(self._node, number)
         return None if block is None else block.hash
 
-    def _advance(self, place: Place, head: Block, final: Block) -> tuple[Place, int]:
-        """Take the next final blocks: the new place, and how many blocks had facts."""
+    def _advance(self, place: Place, head: Block, final: Block) -> tuple[Place, int] | None:
+        """Take the next final blocks: the new place, and how many blocks had facts; None if the witness denies them."""
         near = final.number - place.number <= NEAR
         logs, blocks = self._follow(place, final) if near else self._search(place, final)
         end = blocks[max(blocks)]
@@ -164,6 +165,8 @@ class Watcher:
             logs = sorted([*earlier, *logs], key=lambda log: (log.block_number, log.index))
             news = _facts(deployment, logs, blocks | self._blocks(earlier, end))
         following = _after(place, news, end, head)
+        if end.number == final.number and not self._stands_on_both(following, final):
+            return None
         with self._store.unit("take final blocks") as unit:
             if _move(unit, place, following, end):
                 facts.bring(unit, Door.CHAIN, news)
@@ -171,6 +174,11 @@ class Watcher:
                     parts.keep(unit, deployment)
         self._deployment = deployment
         return following, len({log.block_number for log in logs})
+
+    def _stands_on_both(self, place: Place, final: Block) -> bool:
+        """Whether the token stands on the second node, if there is one, where the events of the first lead."""
+        witness = self.witness
+        return witness is None or witness.stands(self._deployment.token, final, place.next_number, place.redeemed)
 
     def _follow(self, place: Place, final: Block) -> tuple[list[Log], dict[int, Block]]:
         """The logs and headers of all blocks from a place to the final one."""
