@@ -2,7 +2,8 @@
 
 - Only what both call final is taken, and only if both name the same hash.
 - A hash does not show what the block holds, and nobody here computes it from that: so the second node's token must
-  also stand where the events that the first has told lead to, and what has failed must have failed on both.
+  also stand where the events that the first has told lead to, and what has failed must have failed on both. What is
+  read far behind the final block is compared once reading has come up to it.
 - Two answers about one final block are a fact that stops minting and payouts: a node lies, or finality is broken.
 - A witness that is silent or behind is waited for, which is shown; its silence never counts as agreement.
 """
