@@ -375,7 +375,7 @@ def test_a_long_act_of_others_is_in_the_log_by_its_hash(world: World, shell: She
 
 def test_what_another_admin_has_scheduled_is_cancelled(world: World, shell: Shell, others: dict[str, str]) -> None:
     """The authority names an act by who has scheduled it: what a thief of an admin's key has must be stopped too."""
-    prepared = shell.answer("role", "allow", "GUARDIAN", "token", "stop(uint8)", "--case", "o/4", "--prepare")
+    prepared = shell.answer("role", "allow", "FREEZER", "token", "stop(uint8)", "--case", "o/4", "--prepare")
     stranger.send_as(world, others["ADMIN"], prepared["to"], prepared["data"])
     act_id = prepared["act_id"]
     world.until(lambda: act_id in [row["act_id"] for row in shell.answer("act", "list")], turns=6)
