@@ -61,7 +61,7 @@ def test_whom_one_person_enters_after_a_restore_another_must_approve(desk: Copie
     """That it was approved before tells nothing of what is entered now: only the log knew whom, and not in words."""
     seized(desk)
     lost = desk.copies[-1]
-    desk.act(redemptions.direct, **PAYEE, actor="operator:ann")
+    desk.act(redemptions.direct, POLICY, **PAYEE, actor="operator:ann")
     desk.act(redemptions.approve, redemption_id=UNITS, actor="operator:ben")
     store = Store(f"sqlite:///{lost}", desk.clock)
     lose(desk, store)
@@ -85,7 +85,7 @@ def test_a_backup_can_be_restored_twice(desk: Copied, tmp_path: Path) -> None:
     """What a person entered the first time is not asked for again once it was paid."""
     seized(desk)
     first, second = desk.copies[-1], copied(desk.copies[-1], tmp_path / "second.db")
-    desk.act(redemptions.direct, **PAYEE, actor="operator:ann")
+    desk.act(redemptions.direct, POLICY, **PAYEE, actor="operator:ann")
     desk.act(redemptions.approve, redemption_id=UNITS, actor="operator:ben")
     desk.act(redemptions.instruct, POLICY)
     desk.book(desk.payouts(PayoutKind.REDEEM)[-1])

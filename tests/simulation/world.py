@@ -75,6 +75,8 @@ class World:
         self.delayed = self.damaged = 0.0  # how many of the files that are written come late, or cut short
         self.crashes = crashes * self.random.choice([0, 1, 1, 3])
         self.hesitant: Customer  # whose order is written and not committed, if there is one
+        # A broadcast that is not answered may come at any moment, and tells nothing.
+        self._usual = self.node.trouble = Trouble(hasty=self.random.choice([0, 0.1]))
         self._troubled = 0  # steps until the trouble is over
         self._requests = 0
 
@@ -196,8 +198,8 @@ class World:
         self.pairs |= {(name, state) for state in self.records.states()}
 
     def trouble(self, steps: int, **what: Any) -> None:
-        """Have the node in trouble for some steps."""
-        self.node.trouble, self._troubled = Trouble(**what), steps
+        """Have the node in trouble for some steps, beside what always is."""
+        self.node.trouble, self._troubled = replace(self._usual, **what), steps
 
     def tell_news(self) -> None:
         """Put what was recorded into the trace."""
@@ -222,7 +224,7 @@ class World:
         if self._troubled:
             self._troubled -= 1
             if not self._troubled:
-                self.node.trouble = Trouble()
+                self.node.trouble = self._usual
                 self.folder.silent = self.delayed = self.damaged = 0
 
     def _file_written(self, directory: str, name: str, body: bytes) -> None:

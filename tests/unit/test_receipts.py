@@ -170,7 +170,8 @@ FOREIGN = [
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=["another token", "a collectible", "an anonymous event"])
 def test_what_other_contracts_do_in_a_redemptions_transaction_says_nothing(foreign: dict[str, Any]) -> None:
-    redemption = {"subject": REDEMPTION, "evidence": [HASH]}
+    burned = {"holder": "0x" + word(5)[-40:], "value": "100.000000", "reference": word(0)}
+    redemption = {"subject": REDEMPTION, "evidence": [HASH], "after": burned}
     verify._require_event(Told(foreign, REDEEMED), redemption, TOKEN)
     with pytest.raises(Untrue, match="the chain shows no redemption:100000000"):
         verify._require_event(Told(foreign, {**REDEEMED, "address": OTHER}), redemption, TOKEN)
