@@ -211,9 +211,9 @@ ACTIONS: Mapping[str, Action] = {
         "all of it, or the rest of it, came back", "its cause", {**_PAYMENT, "amount": "money"}, evidence=_BANK
     ),
     "report.requested": Action(
-        "bank and auditor were asked for a report that anchors the log as it is",
+        "bank and auditor were asked for a report that anchors the log as it is, as of no later than a block",
         _REPORT,
-        {"log_size": "number", "log_root": "hash", "withheld": "CNH"},
+        {"log_size": "number", "log_root": "hash", "withheld": "CNH", "block_time": "time"},
     ),
     "report.signed": Action(
         "one of them signed",

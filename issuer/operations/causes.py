@@ -235,9 +235,9 @@ def _refuse_report(unit: Unit, _policy: Policy, recall: Recall) -> None:
 
 
 def _ask_for_report(unit: Unit, _policy: Policy, recall: Recall) -> None:
-    size = (recall.head.after or {})["log_size"]
-    anchor = unit.connection.execute(select(tables.checkpoint).where(tables.checkpoint.c.size == size)).one()
-    reserve.ask(unit, anchor)
+    told = recall.head.after or {}
+    statement = select(tables.checkpoint).where(tables.checkpoint.c.size == told["log_size"])
+    reserve.ask(unit, unit.connection.execute(statement).one(), told["block_time"])
 
 
 def _pay(unit: Unit, policy: Policy, recall: Recall) -> None:

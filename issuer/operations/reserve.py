@@ -66,11 +66,14 @@ def request(unit: Unit) -> dict[str, Any]:
     last = latest(unit.connection)
     if anchor is None or (last is not None and block_time <= last["as_of"]):
         raise Refused("nothing has happened since the last report", "Wait for a new block, then ask again.")
-    return ask(unit, anchor)
+    return ask(unit, anchor, block_time)
 
 
-def ask(unit: Unit, anchor: Row[Any]) -> dict[str, Any]:
-    """Ask for the next report, anchoring the log as it was at a checkpoint."""
+def ask(unit: Unit, anchor: Row[Any], block_time: int) -> dict[str, Any]:
+    """Ask for the next report, anchoring the log as it was at a checkpoint, and as of no later than a block's time.
+
+    Its record tells all that the request says: asked for again after a restore, it has the same bytes.
+    """
     number = _last_number(unit.connection) + 1
     withheld = batches.withhold(unit, number)
     values = {"log_size": anchor.size, "log_root": anchor.root, "withheld": withheld, "signatures": {}}
@@ -78,8 +81,8 @@ def ask(unit: Unit, anchor: Row[Any]) -> dict[str, Any]:
     unit.connection.execute(statement)
     subject = f"report:{number}"
     after = {"log_size": anchor.size, "log_root": anchor.root, "withheld": format_units(withheld)}
-    record = audit.append(unit, "report.requested", subject, after=after)
-    told = {"number": number, "block_time": _block_time(unit.connection), "withheld": withheld}
+    record = audit.append(unit, "report.requested", subject, after=after | {"block_time": block_time})
+    told = {"number": number, "block_time": block_time, "withheld": withheld}
     payload = told | _asked(unit.connection, anchor)
     intents.emit(unit, Door.BANK, "report-request", subject, payload, record)
     return get(unit.connection, number)

@@ -15,7 +15,7 @@ from issuer import recovery
 from issuer.audit import restoration
 from issuer.audit.folder import LogFolder
 from issuer.audit.integrator import Integrator
-from issuer.operations import deposits, intake, locks, mints, powers, redemptions
+from issuer.operations import deposits, intake, locks, mints, powers, redemptions, reserve
 from issuer.operations.policy import Policy
 from issuer.operations.replay import Replay
 from issuer.store import backup, tables
@@ -175,6 +175,20 @@ def test_an_answer_is_not_lost_while_the_answer_to_no_order_locks(desk: Copied) 
     again.run()
     assert (len(rows), again.obstacle()) == (2, None)
     store.close()
+
+
+def test_a_report_is_asked_for_again_in_the_same_words(desk: Copied) -> None:
+    """Its file was written before the database was lost, and is not seen yet: another one must not take its name."""
+    desk.customer("Alice Limited", ALICE_BANK, ALICE)
+    lost = desk.copies[-1]
+    desk.act(reserve.request)
+    (asked,) = desk.intents("report-request")
+    desk.pass_time()
+    store = Store(f"sqlite:///{lost}", desk.clock)
+    catch_up(desk, store)
+    desk.store.close()
+    desk.store = store
+    assert desk.intents("report-request") == [asked]
 
 
 def test_an_order_that_the_bank_calls_a_duplicate_has_its_answer(desk: Copied) -> None:

@@ -14,11 +14,12 @@ from tests.simulation.stage import Stage
 
 SEEDS = range(1, 201)
 """The quick profile; `make simulate SEEDS=first..last` runs any other seeds."""
-FAILED_ONCE = (40003, 5002867, 8000064)
+FAILED_ONCE = (40003, 5002867, 8000064, 10004565)
 """Seeds beyond them that found something.
 
 40003: a report that the bank signed, and wrote after it had booked more. 5002867: a signature of a report that came
 after the other attestor's refusal. 8000064: a restored database in which a transfer arrived before it was accepted.
+10004565: a report that a restored database asked for again, as of a later block.
 """
 SHARES = 10
 """Parts of it, which any process may run."""
