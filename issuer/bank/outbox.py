@@ -25,7 +25,7 @@ Consistency = Callable[[int, int], list[bytes]]
 
 _OUT = (documents.ISSUER_TO_BANK, documents.ISSUER_TO_AUDITOR)
 _OPEN = select(intent).where(intent.c.door == Door.BANK, intent.c.state == IntentState.OPEN).order_by(intent.c.id)
-_KINDS = ("report-request", "payment")
+_KINDS = (frozenset({"report-request"}), frozenset({"payment"}))
 _REPORT_ASKED = select(report.c.number).where(report.c.state == ReportState.REQUESTED)
 _WAITING = (
     select(document)
@@ -81,7 +81,7 @@ class Outbox:
     def _store_documents(self) -> None:
         with self._store.read() as connection:
             # Each kind by itself: many payments that a report holds back must not hold back what asks for it.
-            due = [item for kind in _KINDS for item in intents.due(connection, Door.BANK, (kind,))]
+            due = [item for kinds in _KINDS for item in intents.due(connection, Door.BANK, kinds)]
         for item in due:
             with self._store.unit(f"store document of {item.kind}") as unit:
                 if _may_leave(unit, item) and intents.move(unit, item.id, IntentState.OPEN, IntentState.BOUND):

@@ -1,10 +1,11 @@
 """Intents: what must leave. Written by an operation in its unit of work, taken by a door once the log has sealed it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, insert, or_, select, update
 
 from issuer.store.states import Door, IntentState, Scope
 from issuer.store.tables import audit_record, intent, lock, log_tree, recovery, unapplied
@@ -67,13 +68,12 @@ def emit(unit: Unit, door: Door, kind: str, subject: str, payload: dict[str, Any
     return int(unit.connection.execute(_EMIT, values | {"state": IntentState.OPEN, "at": unit.now}).scalar_one())
 
 
-def due(connection: Connection, door: Door, kinds: Collection[str] | None = None) -> list[Intent]:
+def due(connection: Connection, door: Door, kinds: frozenset[str] | None = None) -> list[Intent]:
     """The oldest open intents of a door, of some kinds or of all, that no lock holds and the published log seals.
 
     No more than `MOST`: what a caller must not miss behind many others, it asks for by kind.
     """
-    statement = _DUE if kinds is None else _DUE.where(intent.c.kind.in_(kinds))
-    return _intents(connection.execute(statement, {"door": door}).all())
+    return _intents(connection.execute(_DUE if kinds is None else _due_of(kinds), {"door": door}).all())
 
 
 def get(connection: Connection, intent_id: int) -> Intent:
@@ -98,6 +98,11 @@ def held_by(kind: str) -> Scope | None:
 def done(unit: Unit, kind: str, subject: str) -> None:
     """Close what is open for a subject: the world shows that it was done, by bytes that this database does not know."""
     unit.connection.execute(_DONE, {"of_kind": kind, "of_subject": subject})
+
+
+@cache
+def _due_of(kinds: frozenset[str]) -> Select[Any]:
+    return _DUE.where(intent.c.kind.in_(sorted(kinds)))
 
 
 def _intents(rows: Sequence[Row[Any]]) -> list[Intent]:
