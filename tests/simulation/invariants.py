@@ -345,11 +345,12 @@ class Watch:
 
     def _look_at_payments(self) -> None:
         """Every burn is paid at most once, and nothing else is paid from the reserve."""
+        burned = self._final_burns()
         for redemption, (times, change, par) in self.bank.payments().items():
             require(times in (0, 1), f"redemption {redemption} is paid {times} times")
             require(change == -times * whole_fen(par), f"redemption {redemption} of {par} moved {change} fen")
             if times and not self.excuses.broken:
-                require(redemption in self._final_burns(), f"redemption {redemption} is paid and not burned, finally")
+                require(redemption in burned, f"redemption {redemption} is paid and not burned, finally")
 
     def _look_at_transactions(self) -> None:
         """Every transaction of our keys that is in the chain is one that we know, or was stolen."""
