@@ -743,9 +743,8 @@ class Book:
         self.free: dict[int, int] = defaultdict(int)  # units of each customer's money that no order holds
         self.deposits: dict[str, tuple[int | None, int]] = {}  # subject to customer, if it is one's, and units
         self.recalled: set[str] = set()  # deposits that the bank took back
-        self.held: dict[
-            str, str
-        ] = {}  # order that money was bound to -> reserved | minted | failed | unfunded | withdrawn
+        # By order that money was bound to: reserved | minted | failed | unfunded | withdrawn
+        self.held: dict[str, str] = {}
         self.live: dict[tuple[str, str], str] = {}  # kind and subject to message id
         self.erased = 0
         self.others = 0  # records of what is not held against the chain: customers, locks, ...

@@ -64,7 +64,6 @@ _WITHOUT_REPORT = (
     .limit(1)
 )
 _FAILED = select(func.coalesce(func.sum(mint_order.c.value), 0)).where(mint_order.c.state == OrderState.FAILED)
-_STATES_COVERED = (BatchState.ATTESTED, BatchState.FUNDED)
 _CREDITED = select(func.coalesce(func.sum(batch.c.value), 0)).where(
     batch.c.state.in_((BatchState.FUNDED, BatchState.ATTESTED, BatchState.FINAL))
 )
@@ -393,7 +392,7 @@ def report_wanted(connection: Connection) -> bool:
 
 def lack(connection: Connection, state: BatchState) -> str | None:
     """What keeps a batch in this state from being covered by another report, if one is needed and anything does."""
-    sums = _uncovered(connection, _STATES_COVERED[: _STATES_COVERED.index(state) + 1])
+    sums = _uncovered(connection, with_funded=state == BatchState.FUNDED)
     if sums and leaving(connection):
         return "a failed order's money to have left the reserve"
     return _lack(connection, sums[0]) if sums else None
@@ -407,12 +406,12 @@ def _covers(latest: Row[Any], issued: int) -> bool:
     return bool(issued <= latest.credited and issued - latest.paid <= latest.reserve)
 
 
-def _uncovered(connection: Connection, states: Sequence[BatchState] = _STATES_COVERED) -> list[int]:
-    """All that will ever have been minted once what is released is, and once each funded batch is after it: those of
+def _uncovered(connection: Connection, *, with_funded: bool = True) -> list[int]:
+    """All that will ever have been minted once what is released is, and then with each funded batch after it: those of
     these sums that the last report does not cover.
     """
     sums = [minted_and_released(connection)] if _released(connection) else []
-    if BatchState.FUNDED in states:
+    if with_funded:
         funded = [row.value for row in _batches(connection, BatchState.FUNDED)]
         sums += [*accumulate(funded, initial=minted_and_released(connection))][1:]
     latest = _latest_report(connection) if sums else None

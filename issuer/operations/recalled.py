@@ -16,17 +16,17 @@ from issuer.store.tables import deposit
 from issuer.store.unit import Unit
 
 TAKEN_BACK = "the bank took it back"
-_WHILE = f"{TAKEN_BACK} while its money was bound or on its way back: "
-"""Followed by the bank's own reference of that entry."""
 
 
 def is_noted(row: dict[str, Any] | RowMapping) -> bool:
-    return (row["reason"] or "").startswith(_WHILE)
+    """Whether the bank has taken the deposit back, and its money is not free yet."""
+    return row["taken_back"] is not None
 
 
 def note(unit: Unit, row: dict[str, Any] | RowMapping, reference: str) -> None:
     """Keep in mind that the bank took this deposit back by an entry."""
-    move(unit, deposit, row["id"], row["state"], row["state"], reason=_WHILE + reference)
+    reason = f"{TAKEN_BACK} while its money was bound or on its way back"
+    move(unit, deposit, row["id"], row["state"], row["state"], reason=reason, taken_back=reference)
 
 
 def close(unit: Unit, row: dict[str, Any] | RowMapping, owner: str) -> None:
@@ -36,16 +36,16 @@ def close(unit: Unit, row: dict[str, Any] | RowMapping, owner: str) -> None:
         "taken back before", subject, debit=owner, credit=chart.UNEXPLAINED_DEBITS, units=units
     )
     journal.post(unit, explained)
-    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason=TAKEN_BACK)
+    move(unit, deposit, row["id"], row["state"], DepositState.RETURNED, reason=TAKEN_BACK, taken_back=None)
     after = {"amount": format_fen(row["amount_fen"]), "state": DepositState.RETURNED}
-    evidence = [row["reason"].removeprefix(_WHILE)]
-    audit.append(unit, "deposit.recalled", subject, before={"state": row["state"]}, after=after, evidence=evidence)
+    before, evidence = {"state": row["state"]}, [row["taken_back"]]
+    audit.append(unit, "deposit.recalled", subject, before=before, after=after, evidence=evidence)
 
 
 def settle(unit: Unit, customer_id: int) -> None:
     """A customer's money is free again: it is not what the bank has taken back of it."""
     credited = select(deposit).where(deposit.c.customer_id == customer_id, deposit.c.state == DepositState.CREDITED)
-    noted = credited.where(deposit.c.reason.startswith(_WHILE, autoescape=True)).order_by(deposit.c.id)
+    noted = credited.where(deposit.c.taken_back.is_not(None)).order_by(deposit.c.id)
     owner = chart.customer(customer_id)
     for row in unit.connection.execute(noted).mappings().all():
         if journal.balance(unit.connection, owner) >= fen_to_units(row["amount_fen"]):

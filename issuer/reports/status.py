@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -243,7 +244,7 @@ def doors(connection: Connection, now: int) -> list[Wait]:
         *_keys(connection, now),
         *_transactions(connection, now),
         *_witness(connection),
-        *_statements(connection, now),
+        *_statements(connection),
         *_counted(connection, now),
     ]
 
@@ -332,14 +333,17 @@ def _witness(connection: Connection) -> Iterable[Wait]:
         yield Wait(what="the newest final block", why=row.unconfirmed, since=row.unconfirmed_since, do=do)
 
 
-def _statements(connection: Connection, now: int) -> Iterable[Wait]:
+def _statements(connection: Connection) -> Iterable[Wait]:
     """Statements that were left out though later ones came: the balances may join, and their entries are not compared.
 
     They are numbered over both accounts, and may come late: that is nothing to stop for.
     """
-    came = set(connection.scalars(select(statement.c.sequence)))
-    for number in sorted(set(range(min(came), max(came))) - came) if came else ():
-        yield Wait(what=f"bank statement {number}", why="the bank to send it", since=now, do="Ask the bank for it.")
+    came = connection.execute(select(statement.c.sequence, statement.c.until).order_by(statement.c.sequence)).all()
+    for before, after in pairwise(came):
+        first, last = before.sequence + 1, after.sequence - 1
+        if first <= last:
+            what = f"bank statement {first}" if first == last else f"bank statements {first} to {last}"
+            yield Wait(what=what, why="the bank to send it", since=after.until, do="Ask the bank for it.")
 
 
 def _counted(connection: Connection, now: int) -> Iterable[Wait]:

@@ -275,6 +275,7 @@ deposit = Table(
     Column("customer_id", Id, ForeignKey("customer.id")),
     Column("state", State, nullable=False),
     Column("reason", Text),
+    Column("taken_back", Text),  # the bank's reference of the entry that did so while the money was not free
     Column("at", BigInteger, nullable=False),
 )
 # SQLite uses a partial index only for the very condition that it was made with: these tell what waits in any state.

@@ -82,6 +82,10 @@ class Copied(Desk):
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Copied]:
+    yield from copied_desk(tmp_path)
+
+
+def copied_desk(tmp_path: Path) -> Iterator[Copied]:
     clock = ManualClock()
     store = Store(f"sqlite:///{tmp_path}/issuer.db", clock)
     store.migrate()

@@ -24,7 +24,7 @@ from issuer.store.unit import Store, Unit
 from tests.clock import ManualClock
 from tests.integration.desk import ALICE, ALICE_BANK, BOB, BOB_BANK, POLICY
 from tests.integration.test_audit_log import SIGNER, record
-from tests.integration.test_replay import COURT, FEN, UNITS, Copied, catch_up, lose
+from tests.integration.test_replay import COURT, FEN, UNITS, Copied, catch_up, copied_desk, lose
 
 CASE = "HCA-1"
 SEIZED = {"account": ALICE, "id": UNITS, "value": UNITS, "reference": "0x" + "cc" * 32, "case": powers.case_id(CASE)}
@@ -33,11 +33,7 @@ PAYEE: dict[str, Any] = {"redemption_id": UNITS, "account": COURT[1], "name": CO
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Copied]:
-    clock = ManualClock()
-    store = Store(f"sqlite:///{tmp_path}/issuer.db", clock)
-    store.migrate()
-    yield Copied(store, clock=clock, path=tmp_path)
-    store.close()
+    yield from copied_desk(tmp_path)
 
 
 def seized(desk: Copied) -> None:

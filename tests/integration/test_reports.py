@@ -102,11 +102,11 @@ def test_an_entry_noticed_before_an_older_statement_is_not_counted_into_it(desk:
 def test_a_statement_that_was_left_out_is_told_though_the_balances_join(desk: Desk) -> None:
     """What was booked and booked back in it was never compared."""
     told = []
-    for sequence in (2, 3, 5, 4):
+    for sequence in (2, 3, 5, 4, 10**15):
         _state(desk, sequence, 0, 0, {})
         with desk.store.read() as connection:
             told.append([wait.what for wait in status.doors(connection, 0) if "statement" in wait.what])
-    assert told == [[], [], ["bank statement 4"], []]
+    assert told == [[], [], ["bank statement 4"], [], [f"bank statements 6 to {10**15 - 1}"]]
 
 
 @pytest.mark.usefixtures("alice")

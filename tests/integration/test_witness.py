@@ -213,9 +213,7 @@ def test_a_mint_that_the_first_node_denies_is_not_minted_again(
     watcher.collect()
     sandbox.take()
     before = place(sandbox)
-    mint(sandbox, (alice, CNH))
-    sandbox.sender.send()
-    sandbox.chain.finalize()
+    mint_finally(sandbox, alice)
     (form,) = sandbox.rows(tables.attempt)[-1:]
     without_logs(sandbox, sandbox.chain.ask("eth_getTransactionReceipt", form.hash)["blockNumber"])
     sandbox.proxy.intercepts["eth_getTransactionReceipt"] = reverted
@@ -271,9 +269,7 @@ def test_a_failure_that_only_the_first_node_tells_frees_nothing(
 ) -> None:
     """A receipt is no part of what the events tell: the mint is there, and its transaction is said to have failed."""
     watcher.collect()
-    minting = mint(sandbox, (alice, CNH))
-    sandbox.sender.send()
-    sandbox.chain.finalize()
+    minting = mint_finally(sandbox, alice)
     sandbox.proxy.intercepts["eth_getTransactionReceipt"] = reverted
     gate.intercepts["eth_getTransactionReceipt"] = proxy.result(None)
     assert "sent" not in [fact.kind for fact in collect(sandbox, watcher)]
@@ -288,9 +284,7 @@ def test_a_nonce_that_only_the_first_node_calls_taken_frees_nothing(
     sandbox: Sandbox, gate: Proxy, watcher: Watcher, alice: str
 ) -> None:
     watcher.collect()
-    minting = mint(sandbox, (alice, CNH))
-    sandbox.sender.send()
-    sandbox.chain.finalize()
+    minting = mint_finally(sandbox, alice)
     sandbox.proxy.intercepts["eth_getTransactionReceipt"] = proxy.result(None)
     sandbox.proxy.intercepts[BLOCK] = lambda request, forward: (
         forward(request) if not request["params"][1] else hide_transactions(forward(request))
@@ -299,6 +293,14 @@ def test_a_nonce_that_only_the_first_node_calls_taken_frees_nothing(
     assert sandbox.state(minting) == IntentState.BOUND
     gate.intercepts["eth_getTransactionReceipt"] = proxy.silence
     assert collect(sandbox, watcher) == []
+
+
+def mint_finally(sandbox: Sandbox, alice: str) -> int:
+    """A mint to Alice is in a final block, and nobody has looked at it; its intent."""
+    minting = mint(sandbox, (alice, CNH))
+    sandbox.sender.send()
+    sandbox.chain.finalize()
+    return minting
 
 
 def hide_transactions(answer: Any) -> Any:

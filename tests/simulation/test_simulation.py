@@ -19,7 +19,8 @@ FAILED_ONCE = (40003, 5002867, 8000064, 10004565)
 
 40003: a report that the bank signed, and wrote after it had booked more. 5002867: a signature of a report that came
 after the other attestor's refusal. 8000064: a restored database in which a transfer arrived before it was accepted.
-10004565: a report that a restored database asked for again, as of a later block.
+10004565: a report that a restored database asked for again, as of a later block. A seed does other things once the
+world or the service draws otherwise, so each finding has a test of its own too, in tests/integration.
 """
 SHARES = 10
 """Parts of it, which any process may run."""
